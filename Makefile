@@ -1,0 +1,35 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test lint constraints clean
+
+demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
+	$(BIN)/edgekit compress mobilenetv2 --target jetson
+
+test: .venv/installed-dev  ## Set up with the development extras, then run the whole test suite.
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/installed-dev  ## What CI holds besides the tests.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+constraints: .venv/installed-dev  ## Pin what is installed now.
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
+	$(BIN)/pip check
+	touch $@
+
+.venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip check
+	touch $@ .venv/installed

@@ -1,0 +1,20 @@
+"""Measuring and predicting: files run in their runtimes, on a device, each in a clean process of its own."""
+
+from __future__ import annotations
+
+from edgekit.bench.candidate import Candidate, float_candidates
+from edgekit.bench.latency import Protocol, compare, measure
+from edgekit.bench.prediction import predict
+from edgekit.bench.steadiness import disturbance
+from edgekit.devices import Failure
+
+__all__ = [
+    "Candidate",
+    "Failure",
+    "Protocol",
+    "compare",
+    "disturbance",
+    "float_candidates",
+    "measure",
+    "predict",
+]

@@ -1,0 +1,84 @@
+"""`Candidate`: one file in one runtime, what a device is asked to do with it, how its failures are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from edgekit import runtimes
+from edgekit.devices import Answer, Device, Failure, Job
+from edgekit.errors import InputError, MeasurementError, MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edgekit.artifact import ArtifactFolder
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One file in one runtime, with the options (named by the runtime's file) that it is run with."""
+
+    name: str
+    artifact: ArtifactFolder
+    runtime: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def float_candidates(artifact: ArtifactFolder, runtime: str, device: Device) -> list[Candidate]:
+    """A float file in every precision that the runtime has for it on the device, named after the precision.
+
+    OpenVINO has bf16 beside f32 where the processor computes in it, and takes it unasked: an INT8 file must
+    be held against the best of them. Raises `MissingError` where the runtime is not installed.
+    """
+    found = runtimes.find(runtime)
+    answer = succeeded(installed(device.call(Job("probe", found.file)), runtime), runtime)
+    selectable = "precision" in found.options
+    return [
+        Candidate(precision, artifact, runtime, {"precision": precision} if selectable else {})
+        for precision in answer.values["precisions"]
+    ]
+
+
+def job(
+    mode: Literal["latency", "predict"],
+    candidate: Candidate,
+    *,
+    threads: int,
+    timeout_s: float,
+    limits: Mapping[str, float],
+) -> Job:
+    """What the device is asked to do; raises `InputError` where runtime, file and options do not fit."""
+    runtime = runtimes.find(candidate.runtime)
+    artifact = candidate.artifact
+    model = artifact.model_path
+    if model.suffix.lstrip(".") not in runtime.formats:
+        opens = ", ".join(runtime.formats)
+        raise InputError(f"{runtime.name} does not open {model.name}", hint=f"it opens: {opens}")
+    manifest = artifact.manifest
+    layouts = {"layout": manifest.inputs[0].layout, "output_layout": manifest.outputs[0].layout}
+    options = {name: layouts[name] for name in layouts if name in runtime.options} | dict(candidate.options)
+    if wrong := sorted(options.keys() - set(runtime.options)):
+        known = ", ".join(runtime.options)
+        raise InputError(f"{runtime.name} has no option {', '.join(wrong)}", hint=f"it has: {known}")
+    beside = (path for path in artifact.model_files if path != model)
+    return Job(mode, runtime.file, (model, *beside), threads, options, limits, timeout_s)
+
+
+def installed(outcome: Answer | Failure, runtime: str) -> Answer | Failure:
+    """The outcome; raises `MissingError` with the pip line where a package was missing on the device."""
+    if isinstance(outcome, Failure) and outcome.kind == "missing":
+        raise MissingError(
+            f"{outcome.reason} is not installed, and {runtime} needs it",
+            hint=f"pip install 'edgekit[{runtimes.find(runtime).extra}]'",
+        )
+    return outcome
+
+
+def succeeded(outcome: Value | Failure, name: str) -> Value:
+    """The outcome; raises `MeasurementError` with what happened where it is a failure."""
+    if isinstance(outcome, Failure):
+        raise MeasurementError(f"{name}: {outcome.reason}")
+    return outcome

@@ -1,0 +1,181 @@
+"""The latency protocol: blocks of samples, each in a process of its own, candidates interleaved.
+
+Iterations in a process are autocorrelated, so a restart of the process is the unit (Georges, Buytaert and
+Eeckhout, "Statistically Rigorous Java Performance Evaluation", OOPSLA 2007). Orders alternate, A B B A,
+so that a drift of the machine falls on all candidates alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from edgekit.artifact import PARITY
+from edgekit.bench.candidate import Candidate, installed, job, succeeded
+from edgekit.devices import Answer, Array, Device, Failure, Job
+from edgekit.errors import InputError, MeasurementError
+from edgekit.measurement import DeviceState, Executed, Profile
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.artifact import ArtifactFolder
+
+CLOCK_SHARE = 0.05
+"""What a clock's step may be of a sample."""
+
+Source = Literal["measured", "proxy"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How long is measured: a block ends when both minima are reached, or at `max_seconds`."""
+
+    blocks: int = 3
+    warmup_seconds: float = 0.3
+    min_seconds: float = 0.7
+    max_seconds: float = 3.0
+    min_samples: int = 100
+    timeout_s: float = 60.0
+    """For one block, loading included; longer counts as a hang."""
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1 or self.min_samples < 1 or not 0 <= self.min_seconds <= self.max_seconds:
+            raise InputError(
+                f"impossible protocol: {self}",
+                hint="at least one block and one sample, and 0 <= min_seconds <= max_seconds",
+            )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """What the runner on the device needs of it."""
+        return {
+            "warmup_seconds": self.warmup_seconds,
+            "min_seconds": self.min_seconds,
+            "max_seconds": self.max_seconds,
+            "min_samples": self.min_samples,
+        }
+
+
+QUICK = Protocol()
+
+
+def compare(
+    candidates: Sequence[Candidate],
+    device: Device,
+    *,
+    threads: int,
+    protocol: Protocol = QUICK,
+    source: Source = "measured",
+    progress: Progress | None = None,
+) -> dict[str, Profile | Failure]:
+    """Measure candidates side by side at batch 1; one that fails leaves the others alone.
+
+    The input is the artifact's first known one. Raises `InputError` for a name used twice, an unknown runtime
+    or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse.
+    """
+    if len({candidate.name for candidate in candidates}) < len(candidates):
+        raise InputError(f"candidates share a name: {', '.join(candidate.name for candidate in candidates)}")
+    jobs = {
+        candidate.name: job(
+            "latency", candidate, threads=threads, timeout_s=protocol.timeout_s, limits=protocol.limits
+        )
+        for candidate in candidates
+    }
+    blocks: dict[str, list[Answer]] = {name: [] for name in jobs}
+    failures: dict[str, Failure] = {}
+    before = device.state()
+    total = protocol.blocks * len(candidates)
+    with (progress or Silent()).task(f"measuring on {device.name}", total) as advance:
+        for candidate in _order(candidates, protocol.blocks):
+            if candidate.name not in failures:
+                outcome = _block(candidate, jobs[candidate.name], device)
+                if isinstance(outcome, Failure):
+                    failures[candidate.name] = outcome
+                else:
+                    blocks[candidate.name].append(outcome)
+            advance(note=candidate.name)
+    states = before, device.state()
+    return {
+        candidate.name: failures.get(candidate.name)
+        or _profile(candidate, blocks[candidate.name], device.name, threads, states=states, source=source)
+        for candidate in candidates
+    }
+
+
+def measure(
+    candidate: Candidate,
+    device: Device,
+    *,
+    threads: int,
+    protocol: Protocol = QUICK,
+    source: Source = "measured",
+    progress: Progress | None = None,
+) -> Profile:
+    """`compare` of one; raises `MeasurementError` where it fails."""
+    outcomes = compare(
+        [candidate], device, threads=threads, protocol=protocol, source=source, progress=progress
+    )
+    return succeeded(outcomes[candidate.name], candidate.name)
+
+
+def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
+    """A B, then B A, then A B."""
+    return [
+        candidate
+        for block in range(blocks)
+        for candidate in (candidates if block % 2 == 0 else reversed(candidates))
+    ]
+
+
+def _block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
+    outcome = installed(device.call(work, _input(candidate.artifact)), candidate.runtime)
+    if isinstance(outcome, Answer):
+        _check_clock(candidate.name, outcome.values["samples_ns"], outcome.values["clock_ns"])
+    return outcome
+
+
+def _input(artifact: ArtifactFolder) -> Array:
+    """The first known input; noise of unit variance, as normalised pictures have, where there is none."""
+    if (artifact.folder / PARITY).is_file():
+        return artifact.parity()[0][:1].astype(np.float32)
+    spec = artifact.manifest.inputs[0]
+    batch = np.random.default_rng(0).standard_normal(spec.shape).astype(np.float32)
+    return batch.transpose(0, 3, 1, 2) if spec.layout == "NHWC" else batch
+
+
+def _check_clock(name: str, samples_ns: list[int], step_ns: int) -> None:
+    median = float(np.median(samples_ns)) if samples_ns else 0.0
+    if min(samples_ns, default=0) <= 0 or not 0 < step_ns <= CLOCK_SHARE * median:
+        raise MeasurementError(
+            f"{name}: the clock is too coarse: it moves in steps of {step_ns} ns, and an inference took "
+            f"{median:.0f} ns",
+            hint="measure a larger input, or on another machine",
+        )
+
+
+def _profile(
+    candidate: Candidate,
+    blocks: Sequence[Answer],
+    device: str,
+    threads: int,
+    *,
+    states: tuple[DeviceState, DeviceState],
+    source: Source,
+) -> Profile:
+    return Profile(
+        device=device,
+        runtime=candidate.runtime,
+        runtime_version=blocks[0].values["version"],
+        threads=threads,
+        blocks_ns=tuple(tuple(block.values["samples_ns"]) for block in blocks),
+        warmup_ns=tuple(tuple(block.values["warmup_ns"]) for block in blocks),
+        load_ns=tuple(block.values["load_ns"] for block in blocks),
+        executed=Executed.model_validate(blocks[0].values["executed"]),
+        before=states[0],
+        after=states[1],
+        source=source,
+    )

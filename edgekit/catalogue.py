@@ -1,0 +1,36 @@
+"""Writes the catalogue anew from the zoo: `python -m edgekit.catalogue`."""
+
+from __future__ import annotations
+
+from edgekit import files
+from edgekit.graph.cost import cost
+from edgekit.model import Source
+from edgekit.zoo.entries import CATALOGUE, ENTRIES, Entry
+from edgekit.zoo.registry import Network, build, networks
+
+
+def entries() -> list[Entry]:
+    """Every network of the zoo, built and counted as published, by name."""
+    return [_entry(network) for _, network in sorted(networks().items())]
+
+
+def _entry(network: Network) -> Entry:
+    about = network.about
+    shape = (1, 3, about.input_size, about.input_size)
+    counted = cost(build(Source(name=network.name, num_classes=about.num_classes)).eval(), shape)
+    return Entry(
+        name=network.name,
+        family=about.family,
+        task=about.task,
+        params=counted.params,
+        macs=counted.macs,
+        input_shape=shape,
+        num_classes=about.num_classes,
+        scalable=about.scalable,
+        accuracy=about.accuracy,
+        accuracy_source=about.accuracy_source,
+    )
+
+
+if __name__ == "__main__":
+    files.write_json(CATALOGUE, ENTRIES.dump_python(entries(), mode="json"))

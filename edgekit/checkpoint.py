@@ -1,0 +1,70 @@
+"""A `Model` on disk: safetensors and a readable structure.json; no pickle, no code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from edgekit import files
+from edgekit.errors import InputError
+from edgekit.frozen import Frozen
+from edgekit.graph.surgery import refit, set_tensor
+from edgekit.model import Event, Model, Preprocessing, Quantization, Source, Task
+from edgekit.zoo import build
+
+STRUCTURE = "structure.json"
+WEIGHTS = "weights.safetensors"
+
+
+class Structure(Frozen):
+    """All of a `Model` but its weights; the widths of a pruned network are those of its tensors."""
+
+    name: str
+    source: Source
+    input_shape: tuple[int, int, int, int]
+    task: Task
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    sparsity: dict[str, str]
+    quantization: Quantization | None
+    lineage: tuple[Event, ...]
+
+
+def save_model(model: Model, folder: Path) -> None:
+    """Write a model into a folder; the same model gives the same bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
+    files.write_bytes(folder / WEIGHTS, save(tensors))
+    structure = Structure(
+        name=model.name, source=model.source, input_shape=model.input_shape, task=model.task,
+        preprocessing=model.preprocessing, labels=model.labels, sparsity=dict(model.sparsity),
+        quantization=model.quantization, lineage=model.lineage,
+    )
+    files.write_json(folder / STRUCTURE, structure.model_dump(mode="json"))
+
+
+def load_model(folder: Path) -> Model:
+    """Rebuild the network of a checkpoint folder as a plain `nn.Module` with its weights, in eval mode.
+
+    Raises `InputError` where the folder holds no checkpoint or its tensors do not fit the architecture.
+    """
+    try:
+        structure = Structure.model_validate_json((folder / STRUCTURE).read_text(encoding="utf-8"))
+        tensors = load_file(folder / WEIGHTS)
+    except OSError as error:
+        raise InputError(f"{folder} holds no checkpoint ({STRUCTURE} and {WEIGHTS})") from error
+    except (ValidationError, UnicodeDecodeError, SafetensorError) as error:
+        raise InputError(f"the checkpoint {folder} is damaged or not edgekit's: {error}") from error
+    module = build(structure.source)
+    own = module.state_dict()
+    if own.keys() != tensors.keys():
+        odd = sorted(own.keys() ^ tensors.keys())[:5]
+        raise InputError(f"{folder / WEIGHTS} does not fit {structure.source.name}: {', '.join(odd)}")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            set_tensor(module, name, tensor)
+    refit(module)
+    return Model(module=module.eval(), **{name: getattr(structure, name) for name in Structure.model_fields})

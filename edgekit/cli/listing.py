@@ -1,0 +1,37 @@
+"""How the commands that list things print: a table of all, or everything about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from edgekit.facts import Fact, fact
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_table(
+    console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()
+) -> None:
+    """A table without lines; `numbers` are the columns that are set to the right."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_facts(console: Console, document: object) -> None:
+    """All that a document says, one fact a line, deeper ones indented."""
+    _print_facts(console, fact("", document).facts, indent=0)
+
+
+def _print_facts(console: Console, facts: Sequence[Fact], indent: int) -> None:
+    wide = max((len(entry.name) for entry in facts), default=0)
+    for entry in facts:
+        console.print(f"{' ' * indent}{entry.name:{wide}}  {entry.value}".rstrip(), soft_wrap=True)
+        _print_facts(console, entry.facts, indent + 2)

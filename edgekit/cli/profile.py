@@ -1,0 +1,110 @@
+"""`edgekit profile`: what a network costs, and how fast its file runs."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgekit.cli import options
+from edgekit.cli.listing import print_facts, print_table
+from edgekit.cli.output import output
+from edgekit.cli.progress import shown
+from edgekit.request import Request
+from edgekit.units import human_bytes, human_count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgekit.graph.cost import Cost
+    from edgekit.measurement import Profile
+
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|ARTIFACT",
+        show_default=False,
+        help="A network of the zoo, or the folder of a run or an artifact.",
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        "-t",
+        metavar="TARGET",
+        help="Export MODEL for this device and measure it too. Default: only count.",
+    ),
+]
+Layers = Annotated[bool, typer.Option("--layers", help="Print every layer.")]
+NUMBERS = ("params", "MACs", "memory access")
+
+
+def profile(
+    subject: Subject,
+    *,
+    target: Target = None,
+    input_size: options.InputSide = 224,
+    width: options.Width = Request.width,
+    threads: options.Threads = Request.threads,
+    device: options.Device = Request.device,
+    layers: Layers = False,
+    as_json: options.Json = False,
+) -> None:
+    """Count a network's parameters, multiply-accumulates and memory access; measure the latency of a file."""
+    with output(as_json=as_json) as sink:
+        from edgekit.pipeline.profiling import profile as run
+
+        found = run(
+            subject,
+            target=target,
+            input_size=input_size,
+            width=width,
+            threads=threads,
+            device=device,
+            progress=shown(),
+        )
+        sink.show(found.document(), lambda console: _print(console, found.cost, found.latency, layers=layers))
+
+
+def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *, layers: bool) -> None:
+    if cost is not None:
+        print_facts(console, _cost_facts(cost))
+    if cost is not None and layers:
+        console.print()
+        rows = [
+            (
+                layer.name,
+                layer.operator,
+                "×".join(map(str, layer.output_shape)),
+                f"{layer.params:,}",
+                f"{layer.macs:,}",
+                human_bytes(layer.memory_access_bytes),
+                "×".join(map(str, layer.receptive_field)),
+            )
+            for layer in cost.layers
+        ]
+        print_table(
+            console, ("layer", "operator", "output", *NUMBERS, "receptive field"), rows, numbers=NUMBERS
+        )
+    if latency is not None:
+        print_facts(console, _latency_facts(latency))
+
+
+def _cost_facts(cost: "Cost") -> dict[str, Any]:
+    return {
+        "input": "×".join(map(str, cost.input_shape)),
+        "params": human_count(cost.params),
+        "MACs": human_count(cost.macs),
+        "memory access": human_bytes(cost.memory_access_bytes),
+        "peak activations": human_bytes(cost.peak_activation_bytes),
+        "receptive field": "×".join(map(str, cost.receptive_field)),
+    }
+
+
+def _latency_facts(latency: "Profile") -> dict[str, Any]:
+    ran = latency.executed
+    return {
+        "latency": f"p50 {latency.p50_ms:.3f} ms, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms",
+        "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
+        "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes",
+        "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.precision}",
+    }

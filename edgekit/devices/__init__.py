@@ -1,0 +1,90 @@
+"""Devices: the only code that knows how to reach hardware, one file each.
+
+A device's file holds `SCHEME` (what its URIs begin with) and `open_uri(uri) -> Device`; it is found by
+looking at what lies in this folder. The work is done on the device by `runner.py`, alone in a process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from edgekit.errors import MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from edgekit.measurement import DeviceState
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of `runner.py`; paths are this machine's, and the device puts the files in its reach."""
+
+    mode: Literal["latency", "predict", "probe"]
+    runtime: Path
+    """The runtime's self-contained file."""
+    model_files: tuple[Path, ...] = ()
+    """The file that the runtime opens, then those that it expects beside it."""
+    threads: int = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """When the sampling of `latency` ends."""
+    timeout_s: float = 60
+    """After so long the process counts as hanging and is killed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the runner wrote."""
+
+    values: Mapping[str, Any]
+    outputs: Array | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that gave no answer: reason enough to reject a candidate, never to end a pipeline."""
+
+    kind: Literal["crash", "hang", "error", "missing"]
+    reason: str
+    """What happened and how far the run had come; for `missing`, the module's name."""
+    log: str = ""
+    """The end of what the process wrote."""
+
+
+class Device(Protocol):
+    """A machine that runs jobs one at a time, each in a clean process of its own."""
+
+    @property
+    def name(self) -> str:
+        """How reports call it."""
+        ...
+
+    def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
+        """Run a job on `inputs` (n, C, H, W); raises `MissingError` where the device cannot be reached."""
+        ...
+
+    def state(self) -> DeviceState:
+        """What the machine tells of itself now."""
+        ...
+
+
+def open_device(uri: str) -> Device:
+    """The device at a URI, `local` so far; raises `MissingError` for any other."""
+    openers: dict[str, Callable[[str], Device]] = {}
+    for found in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        if hasattr(module, "SCHEME"):
+            openers[module.SCHEME] = module.open_uri
+    scheme = uri.partition("://")[0]
+    if scheme not in openers:
+        raise MissingError(f"unknown device URI {uri!r}", hint=f"known: {', '.join(sorted(openers))}")
+    return openers[scheme](uri)

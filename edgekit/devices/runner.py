@@ -1,0 +1,169 @@
+"""Run one job in this process: `python runner.py JOB.json`, with the standard library and numpy alone.
+
+The job names a runtime's file and a model; `answer.json` appears beside it, whole or not at all. Nothing is
+written to stdout; stderr carries `phase: ...` lines, so that whoever started this process knows how far it
+came if it dies. An exception ends the process and is its answer: `{"error": ..., "missing": ...}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType, TracebackType
+
+Answer = dict[str, Any]
+
+
+def main(job_path: Path) -> None:
+    """Do the job; relative paths in it lie beside the job's file."""
+    folder = job_path.resolve().parent
+    job = json.loads(job_path.read_text(encoding="utf-8"))
+    answer_path = folder / "answer.json"
+    sys.excepthook = _answering(answer_path)
+    modes: dict[str, Callable[[ModuleType, Answer, Path], Answer]] = {
+        "latency": latency,
+        "predict": predict,
+        "probe": probe,
+    }
+    phase("loading the runtime")
+    runtime = _load(folder / job["runtime"])
+    _write(answer_path, {**modes[job["mode"]](runtime, job, folder), "version": runtime.version()})
+
+
+def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
+    """Nanoseconds per `invoke`; the input was set before, in the file's own layout and type."""
+    batch = np.load(folder / "inputs.npy", allow_pickle=False)[:1]
+    limits = job["limits"]
+    session, load_ns = _open(runtime, job, folder)
+    session.feed(batch)
+    phase("warming up")
+    warmup = sample(session.invoke, limits["warmup_seconds"], float("inf"), 1)
+    phase("measuring")
+    gc.collect()
+    gc.disable()
+    samples = sample(session.invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])
+    gc.enable()
+    _finite(session.result())
+    phase("asking what ran")
+    return {
+        "load_ns": load_ns,
+        "warmup_ns": warmup,
+        "samples_ns": samples,
+        "clock_ns": clock_resolution_ns(),
+        "executed": session.executed(),
+    }
+
+
+def predict(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
+    """Outputs (n, ...) of inputs (n, C, H, W), one at a time."""
+    inputs = np.load(folder / "inputs.npy", mmap_mode="r", allow_pickle=False)
+    session, load_ns = _open(runtime, job, folder)
+    phase("predicting")
+    outputs = np.concatenate(
+        [session.run(np.ascontiguousarray(inputs[i : i + 1])) for i in range(len(inputs))]
+    )
+    _finite(outputs)
+    temporary = folder / "outputs.part.npy"
+    np.save(temporary, outputs, allow_pickle=False)
+    temporary.replace(folder / "outputs.npy")
+    return {"load_ns": load_ns}
+
+
+def probe(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
+    """Open and run the runtime's own tiny model, relu(x), and tell what it can do here."""
+    model = folder / f"tiny.{runtime.FORMATS[-1]}"
+    model.write_bytes(base64.b64decode(runtime.TINY_MODEL))
+    session, load_ns = _open(runtime, {**job, "model": model.name, "options": {}}, folder)
+    inputs = np.array([[[[-1, 2], [3, -4]]]], dtype=np.float32)
+    outputs = session.run(inputs)
+    if not np.array_equal(outputs, np.maximum(inputs, 0)):
+        raise ArithmeticError(f"relu of {inputs.ravel().tolist()} came out as {outputs.ravel().tolist()}")
+    return {"load_ns": load_ns, "precisions": runtime.precisions()}
+
+
+def sample(invoke: Callable[[], None], min_seconds: float, max_seconds: float, min_samples: int) -> list[int]:
+    """Times of single calls, until both minima are reached, or `max_seconds`; at least one."""
+    clock = time.perf_counter_ns
+    samples: list[int] = []
+    begin = clock()
+    while True:
+        start = clock()
+        invoke()
+        end = clock()
+        samples.append(end - start)
+        seconds = (end - begin) / 1e9
+        if seconds >= max_seconds or (seconds >= min_seconds and len(samples) >= min_samples):
+            return samples
+
+
+def clock_resolution_ns() -> int:
+    """The smallest step that the clock was seen to make."""
+    clock = time.perf_counter_ns
+    steps = [-clock() + clock() for _ in range(1000)]
+    return min((step for step in steps if step > 0), default=0)
+
+
+def phase(text: str) -> None:
+    """Tell how far this process came."""
+    sys.stderr.write(f"phase: {text}\n")
+    sys.stderr.flush()
+
+
+def _open(runtime: ModuleType, job: Answer, folder: Path) -> tuple[Any, int]:
+    phase("opening the model")
+    start = time.perf_counter_ns()
+    session = runtime.Session(str(folder / job["model"]), job["threads"], job["options"])
+    return session, time.perf_counter_ns() - start
+
+
+def _finite(outputs: np.ndarray[Any, Any]) -> None:
+    wrong = outputs.size - int(np.count_nonzero(np.isfinite(outputs)))
+    if wrong:
+        raise ArithmeticError(f"{wrong} of {outputs.size} outputs are not finite numbers")
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("edgekit_runtime", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _write(path: Path, answer: Answer) -> None:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8"
+    ) as stream:
+        json.dump(answer, stream)
+    Path(stream.name).replace(path)
+
+
+def _answering(
+    answer_path: Path,
+) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """A last word for this process: whatever a runtime raised is written as the answer, and to stderr."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        _write(answer_path, {"error": f"{kind.__name__}: {error}", "missing": missing})
+        traceback.print_exception(kind, error, trace)
+
+    return hook
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

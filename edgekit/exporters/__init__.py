@@ -1,0 +1,107 @@
+"""Exporters: the only code that knows file formats; one module a format, imported when it is asked for.
+
+A format's module holds `export(model, target, folder) -> Written`, which writes the file, and
+`count(path) -> Counts` and `weights(path)`, which read it back without running it; where the format lets one look inside,
+`first_divergence(model, path, images)` names the first layer that departs from PyTorch's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from edgekit import files
+from edgekit.artifact import PARITY, Artifact, ArtifactFolder, TensorSpec
+from edgekit.model import Model
+from edgekit.parity import Array
+from edgekit.target import Target
+
+_FORMATS = {
+    "onnx": "edgekit.exporters.onnx",
+    "openvino": "edgekit.exporters.openvino",
+    "tflite": "edgekit.exporters.litert",
+}
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The date of every member of a zip: the same content, the same bytes."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What an exporter wrote into the artifact's folder."""
+
+    model_file: str
+    """The file that the runtime opens."""
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    files: tuple[str, ...]
+    """All files, `model_file` first."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Convolutions and linear layers in a file: how many compute on 8-bit integers, of how many."""
+
+    integer: int
+    weighted: int
+
+
+def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> ArtifactFolder:
+    """Write a model for a target into a folder, with its manifest and known answers.
+
+    `known_inputs` is float32 (n, C, H, W); their answers are those of the network in PyTorch, quantized as the
+    file is. The same model gives the same bytes. Raises `MissingError` where a package is missing and
+    `InputError` where the network cannot be exported.
+    """
+    from edgekit.quantizer.outputs import network_outputs
+
+    written = _format(target.format).export(model, target, folder)
+    files.write_bytes(folder / PARITY, _npz({"inputs": known_inputs, "outputs": network_outputs(model, known_inputs)}))
+    artifact = Artifact(
+        model=model.name, task=model.task, format=target.format, precision=model.precision, model_file=written.model_file,
+        sha256={name: files.sha256(folder / name) for name in (*written.files, PARITY)}, inputs=written.inputs,
+        outputs=written.outputs, preprocessing=model.preprocessing, labels=model.labels, notes=written.notes,
+    ).at(folder)
+    artifact.write()
+    return artifact
+
+
+def integer_counts(artifact: ArtifactFolder) -> Counts:
+    """Count the integer operators in an artifact's file, without running it."""
+    counts: Counts = _format(artifact.manifest.format).count(artifact.model_path)
+    return counts
+
+
+def weights_in(artifact: ArtifactFolder) -> dict[str, Array]:
+    """Layer → its weights (out, in, …) as the file stores them, integers where it is quantized."""
+    weights: dict[str, Array] = _format(artifact.manifest.format).weights(artifact.model_path)
+    return weights
+
+
+def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:
+    """The first layer of the file that departs from PyTorch's, with both values."""
+    module = _format(artifact.manifest.format)
+    if not hasattr(module, "first_divergence"):
+        return f"{artifact.manifest.format} files cannot be compared layer by layer"
+    return str(module.first_divergence(model, artifact.model_path, images) or "no single layer: the error builds up")
+
+
+def _format(name: str) -> ModuleType:
+    return importlib.import_module(_FORMATS[name])
+
+
+def _npz(arrays: dict[str, Array]) -> bytes:
+    """An .npz whose bytes depend on the arrays alone; numpy's own carries the time of day."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

@@ -1,0 +1,109 @@
+"""Where a .tflite and the PyTorch network part: compared tensor by tensor, in the order of computation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit.exporters.litert_graph import read_graph
+from edgekit.exporters.litert_match import node_values
+from edgekit.exporters.litert_names import node_of
+from edgekit.exporters.litert_run import tensor_values
+from edgekit.parity import sqnr_db
+from edgekit.quantizer.fold import folded_graph
+from edgekit.quantizer.reference import quantized_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import fx
+
+    from edgekit.exporters.litert_graph import Array
+    from edgekit.model import Model
+
+_QUANTIZERS = (
+    torch.ops.quantized_decomposed.quantize_per_tensor.default,
+    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
+)
+
+
+@dataclass(frozen=True)
+class LayerParity:
+    """One tensor of the file against the same one in PyTorch, at the place where they differ most."""
+
+    node: str
+    sqnr_db: float
+    reference: float
+    file: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.node}: {self.sqnr_db:.1f} dB; furthest {self.file:.6g}, in PyTorch {self.reference:.6g}"
+        )
+
+
+def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+    """Every tensor of `path` that is a node of the PyTorch graph, in order of computation; the worst image's.
+
+    `images` is (n, C, H, W) float32. The reference is the quantized graph, or the folded float one of a model
+    that is not quantized; where it quantizes a node's result, the quantized values are compared.
+    """
+    content = path.read_bytes()
+    reference = folded_graph(model) if model.quantization is None else quantized_graph(model)
+    runs = [list(_compare(reference, content, image[None])) for image in images]
+    return [min(versions, key=lambda layer: layer.sqnr_db) for versions in zip(*runs, strict=True)]
+
+
+def first_divergence(
+    model: Model, path: Path, images: Array, *, threshold_db: float = 25.0
+) -> LayerParity | None:
+    """The first tensor whose SQNR lies below the threshold; None where all are as near as that."""
+    return next((layer for layer in layer_parity(model, path, images) if layer.sqnr_db < threshold_db), None)
+
+
+def _compare(reference: fx.GraphModule, content: bytes, image: Array) -> Iterator[LayerParity]:
+    expected, seen = node_values(reference, image), set()
+    nodes = {node.name: node for node in reference.graph.nodes}
+    values, graph = tensor_values(content, image), read_graph(content)
+    integers = {node_of(tensor.name) for tensor in graph.activations if tensor.dtype == "INT8"}
+    for tensor in graph.activations:
+        name = node_of(tensor.name)
+        border = tensor.dtype != "INT8" and name in integers
+        if border or name not in expected or name in seen:
+            continue
+        layouts = _layouts(expected[_final(nodes[name]).name], values[tensor.index].shape)
+        if layouts:
+            seen.add(name)
+            yield max((_parity(name, layout, values[tensor.index]) for layout in layouts), key=_decibels)
+
+
+def _final(node: fx.Node) -> fx.Node:
+    """The node whose value is the integer's: behind quantize and dequantize, where the graph has them."""
+    for target in _QUANTIZERS:
+        following = [user for user in node.users if user.target is target]
+        node = following[0] if following else node
+    return node
+
+
+def _layouts(value: Array, shape: tuple[int, ...]) -> list[Array]:
+    """The value as the file may hold it: as it is or channel-last, sizes of one put in or left out."""
+    channel_last = [value.transpose(0, 2, 3, 1)] if value.ndim == 4 else []
+    longer = tuple(size for size in shape if size != 1)
+    return [
+        layout.reshape(shape)
+        for layout in (value, *channel_last)
+        if tuple(size for size in layout.shape if size != 1) == longer
+    ]
+
+
+def _parity(name: str, reference: Array, other: Array) -> LayerParity:
+    worst = np.unravel_index(np.abs(reference - other).argmax(), reference.shape)
+    return LayerParity(name, sqnr_db(reference, other), float(reference[worst]), float(other[worst]))
+
+
+def _decibels(layer: LayerParity) -> float:
+    return layer.sqnr_db

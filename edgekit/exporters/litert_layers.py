@@ -1,0 +1,35 @@
+"""The weights of a .tflite by layer, as PyTorch shapes them: to read back what a stage promised of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.exporters.litert_graph import WEIGHTED, read_graph
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.exporters.litert_graph import Array
+
+_WEIGHT = ".weight"
+
+
+def layer_weights(path: Path) -> dict[str, Array]:
+    """Every named layer's weights: (O, I / groups, H, W) or (O, I), int8 or float32 as the file stores them.
+
+    Transposed convolutions have their output channels first too.
+    """
+    graph, found = read_graph(path.read_bytes(), name=str(path)), {}
+    for operator in graph.operators:
+        if operator.kind not in WEIGHTED:
+            continue
+        tensor = graph.tensors[operator.inputs[WEIGHTED[operator.kind][1]]]
+        if tensor.data is not None and tensor.name.endswith(_WEIGHT):
+            found[tensor.name.removesuffix(_WEIGHT)] = _as_in_torch(tensor.data, operator.kind)
+    return found
+
+
+def _as_in_torch(weight: Array, kind: str) -> Array:
+    if weight.ndim != 4:
+        return weight
+    return weight.transpose(3, 0, 1, 2) if kind == "DEPTHWISE_CONV_2D" else weight.transpose(0, 3, 1, 2)

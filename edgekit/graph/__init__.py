@@ -1,0 +1,1 @@
+"""What a network is: its exported graph, what it costs, and which of its channels belong together."""

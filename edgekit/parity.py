@@ -1,0 +1,29 @@
+"""How close two outputs are: by signal, not by agreement of top-1 alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def sqnr_db(reference: Array, other: Array) -> float:
+    """Signal-to-quantization-noise ratio, 10·log10(Σ reference² / Σ (reference - other)²), in decibels.
+
+    Infinite noise-free agreement is capped at 200 dB so that it can stand in JSON; a non-finite value in
+    `other` gives -200.
+    """
+    signal = float(np.sum(np.square(reference, dtype=np.float64)))
+    noise = float(np.sum(np.square(reference.astype(np.float64) - other)))
+    if not np.isfinite(noise):
+        return -200.0
+    if noise == 0:
+        return 200.0
+    return -200.0 if signal == 0 else float(np.clip(10 * np.log10(signal / noise), -200, 200))
+
+
+def top1_agreement(reference: Array, other: Array) -> float:
+    """The share of samples (N, classes) whose largest logit is the same."""
+    return float(np.mean(reference.argmax(axis=1) == other.argmax(axis=1)))

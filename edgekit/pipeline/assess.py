@@ -1,0 +1,144 @@
+"""What a model is worth on its target: exported, run in a child process, measured beside its rivals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict
+from edgekit.devices import open_device
+from edgekit.errors import MeasurementError
+from edgekit.exporters import export
+from edgekit.files import new_folder
+from edgekit.graph.cost import Cost, cost
+from edgekit.measurement import Profile
+from edgekit.model import Model
+from edgekit.parity import Array, sqnr_db
+from edgekit.pipeline.job import Job
+from edgekit.pipeline.verdict import Figures
+from edgekit.progress import Progress
+from edgekit.stages.training import accuracy, outputs
+
+KNOWN_INPUTS = 8
+"""Inputs whose outputs ship with the file, for a device to check itself against."""
+PROTOCOL = Protocol()
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """A model with the file made from it and what was found out about both."""
+
+    model: Model
+    cost: Cost
+    artifact: ArtifactFolder
+    val_accuracy: float | None = None
+    fidelity_db: float | None = None
+    profile: Profile | None = None
+    """In the fastest precision that the runtime has for the file."""
+    options: tuple[tuple[str, str], ...] = ()
+    """The runtime options of that precision."""
+    crashed: str = ""
+
+    @cached_property
+    def compressed_size(self) -> int:
+        """Bytes after gzip."""
+        return self.artifact.compressed_size_bytes
+
+    @property
+    def figures(self) -> Figures:
+        """What `judge` compares."""
+        return Figures(
+            macs=self.cost.macs, memory=self.cost.memory_access_bytes, size=self.artifact.size_bytes,
+            compressed_size=self.compressed_size, accuracy=self.val_accuracy,
+            latency_ms=self.profile.p50_ms if self.profile else None, crashed=self.crashed,
+        )
+
+
+class Assessor:
+    """Assesses the models of one run on its target."""
+
+    def __init__(self, job: Job, folder: Path, torch_device: str, progress: Progress) -> None:
+        self.job, self.folder, self.torch_device, self.progress = job, folder, torch_device, progress
+        self.device = open_device(job.request.device)
+        self.runtime = job.target.proxy_runtime
+        self.on_target = job.target.is_host
+        self.reference: Array | None = None
+        """The float baseline's outputs on the decision split: what fidelity is relative to."""
+
+    @property
+    def pictures(self) -> Array:
+        """What fidelity and parity are taken on: the decision split, or calibration pictures where there is none."""
+        split = self.job.data.val or self.job.data.calibration
+        return split.images(np.arange(len(split)))
+
+    def assess(self, model: Model, name: str, *, in_runtime: bool) -> Assessment:
+        """Export a model and take its cost and accuracy; latency is `measure`'s.
+
+        `in_runtime`: accuracy is that of the file in its runtime, else that of the network in torch. A runtime
+        that crashes or hangs is written down in `crashed`.
+        """
+        self.progress.say(f"{name}: exporting to {self.job.target.format}")
+        width = 1 if model.quantization else 4
+        spent = cost(model.module, model.input_shape, weight_bytes=width, activation_bytes=width)
+        with new_folder(self.folder / name) as temporary:
+            export(model, self.job.target, temporary, self.pictures[:KNOWN_INPUTS])
+        found = Assessment(model, spent, load_artifact(self.folder / name))
+        try:
+            logits = self._predict(found) if in_runtime else self._outputs(model)
+        except MeasurementError as error:
+            return replace(found, crashed=f"{self.runtime} failed on this file: {error.what}")
+        if self.reference is None:
+            self.reference = logits
+        split = self.job.data.val
+        return replace(found, val_accuracy=accuracy(logits, split) if split and self.job.data.labelled else None,
+                       fidelity_db=sqnr_db(self.reference, logits))
+
+    def measure(self, sides: dict[str, Assessment]) -> dict[str, Assessment]:
+        """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.
+
+        Gives the same models with the profile of their fastest precision; one that crashes says so.
+        """
+        fit = {name: side for name, side in sides.items() if not side.crashed}
+        candidates = [replace(candidate, name=f"{name}|{candidate.name}")
+                      for name, side in fit.items() for candidate in self._candidates(side)]
+        measured = compare(candidates, self.device, threads=self.job.request.threads, protocol=PROTOCOL,
+                           source="measured" if self.on_target else "proxy", progress=self.progress)
+        results = dict(sides)
+        for name, side in fit.items():
+            own = [(candidate, measured[candidate.name]) for candidate in candidates if candidate.name.startswith(f"{name}|")]
+            results[name] = _with_fastest(side, own)
+        return results
+
+    def test_outputs(self, side: Assessment) -> Array | None:
+        """The file's outputs on the test split in its runtime: read once, for the report."""
+        split = self.job.data.test
+        if split is None:
+            return None
+        return predict(side.artifact, self.runtime, split.images(np.arange(len(split))), self.device,
+                       threads=self.job.request.threads, options=dict(side.options))
+
+    def _candidates(self, side: Assessment) -> list[Candidate]:
+        if side.model.quantization:
+            return [Candidate("int8", side.artifact, self.runtime)]
+        return float_candidates(side.artifact, self.runtime, self.device)
+
+    def _predict(self, side: Assessment) -> Array:
+        return predict(side.artifact, self.runtime, self.pictures, self.device, threads=self.job.request.threads,
+                       options=dict(side.options))
+
+    def _outputs(self, model: Model) -> Array:
+        split = self.job.data.val or self.job.data.calibration
+        return outputs(model.module, split, self.torch_device)
+
+
+def _with_fastest(side: Assessment, own: list[tuple[Candidate, Profile | Failure]]) -> Assessment:
+    profiles = [(candidate, outcome) for candidate, outcome in own if isinstance(outcome, Profile)]
+    if not profiles:
+        return replace(side, crashed="; ".join(f"{candidate.runtime}: {outcome.reason}" for candidate, outcome in own
+                                               if isinstance(outcome, Failure)))
+    candidate, profile = min(profiles, key=lambda pair: pair[1].p50_ms)
+    return replace(side, profile=profile, options=tuple(sorted(candidate.options.items())))

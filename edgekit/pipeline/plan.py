@@ -1,0 +1,65 @@
+"""What a run will do and about how long it will take, said before it starts."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+
+from edgekit.checkpoint import WEIGHTS
+from edgekit.model import Model
+from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
+from edgekit.pipeline.job import Job
+from edgekit.units import human_seconds
+
+EXPORT_SECONDS = {"onnx": 6, "openvino": 7, "tflite": 14}
+"""About what exporting and measuring one candidate takes on two cores; only for the forecast."""
+TEACHER_SHARE = 1.2
+"""A recovery step against a baseline step: the teacher looks too, the student is smaller."""
+
+
+def plan(job: Job) -> list[str]:
+    """The lines that a user reads first: what will be done, on what, and roughly for how long."""
+    stages = " → ".join(["baseline", *(stage.kind for stage in job.recipe.stages), "export", "profile"])
+    data = job.data
+    lines = [
+        f"{job.entry.name} for {job.target.title}: {stages} (recipe {job.recipe.id})",
+        f"runtime {job.target.runtime}, format {job.target.format}; latency is "
+        + ("measured here" if job.target.is_host else f"{job.target.proxy_runtime}'s on this machine, a proxy: it decides nothing"),
+    ]
+    if data.demonstration:
+        lines.append(f"data: {data.name}, built-in demonstration data; give your own with --data DIR "
+                     "(train/CLASS/*.png and val/CLASS/*, or one folder of classes)")
+    if job.random:
+        lines.append("random calibration: latency and size only, no claim about accuracy")
+    if data.skipped:
+        lines.append(f"{len(data.skipped)} files are no pictures and are left out, {data.skipped[0]} first")
+    return [*lines, f"about {human_seconds(_forecast(job))} on this machine, going by a few training steps timed just now"]
+
+
+def _forecast(job: Job) -> float:
+    """Seconds, roughly: training steps at the pace of a trial, plus exports and measurements."""
+    judged = 1 + len(job.recipe.stages)
+    seconds = float(judged * EXPORT_SECONDS[job.target.format])
+    if job.data.train is None or job.random:
+        return seconds
+    steps = math.ceil(len(job.data.train) / job.recipe.train.batch_size)
+    model = fresh(job)
+    epochs = sum(stage.epochs * TEACHER_SHARE for stage in job.recipe.stages if stage.kind == "recover")
+    if job.request.weights is None and not (cache_folder(job) / WEIGHTS).is_file():
+        epochs += job.recipe.train.epochs
+    return seconds + epochs * steps * _step_seconds(model, job.recipe.train.batch_size)
+
+
+def _step_seconds(model: Model, batch_size: int) -> float:
+    """One training step, the second of two: the first allocates."""
+    device = torch_device()
+    module = model.module.train().to(device, memory_format=torch.channels_last)
+    images = torch.zeros((batch_size, *model.input_shape[1:]), device=device).to(memory_format=torch.channels_last)
+    targets = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    for _ in range(2):
+        began = time.monotonic()
+        F.cross_entropy(module(images), targets).backward()  # type: ignore[no-untyped-call]
+    return time.monotonic() - began

@@ -1,0 +1,51 @@
+"""Proof, not hope: the shipped file run in its runtime and held to its network, integers counted, patterns read back."""
+
+from __future__ import annotations
+
+from edgekit.bench import predict
+from edgekit.errors import EdgekitError
+from edgekit.exporters import divergence, integer_counts, weights_in
+from edgekit.parity import sqnr_db, top1_agreement
+from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.quantizer.outputs import network_outputs
+from edgekit.report import Parity
+from edgekit.stages.sparsity import density, holds
+
+SAMPLES = 64
+ENOUGH_DB = 25.0
+
+
+def prove(assessor: Assessor, shipped: Assessment) -> Parity:
+    """SQNR of the file in its runtime against the network it came from, and the integer operators on both sides.
+
+    Under 25 dB the first layer that diverges is named, where the format lets one look inside.
+    """
+    inputs = assessor.pictures[:SAMPLES]
+    expected = network_outputs(shipped.model, inputs)
+    actual = predict(shipped.artifact, assessor.runtime, inputs, assessor.device,
+                     threads=assessor.job.request.threads, options=dict(shipped.options))
+    decibels, counts = sqnr_db(expected, actual), integer_counts(shipped.artifact)
+    executed = shipped.profile.executed.integer_operators if shipped.profile else 0
+    return Parity(
+        runtime=assessor.runtime, sqnr_db=decibels, top1_agreement=top1_agreement(expected, actual), samples=len(inputs),
+        integer_operators_in_file=counts.integer, weighted_operators=counts.weighted, integer_operators_executed=executed,
+        first_divergence=None if decibels >= ENOUGH_DB else divergence(shipped.model, shipped.artifact, inputs[:2]),
+    )
+
+
+def check_sparsity(shipped: Assessment) -> dict[str, str]:
+    """Read the sparsity patterns back out of the shipped file: layer → pattern and density.
+
+    Raises `EdgekitError` that names the first layer whose weights in the file do not hold its pattern.
+    """
+    if not shipped.model.sparsity:
+        return {}
+    weights = weights_in(shipped.artifact)
+    found = {}
+    for layer, pattern in shipped.model.sparsity.items():
+        if layer not in weights:
+            raise EdgekitError(f"{layer} should hold {pattern}, and {shipped.artifact.model_path.name} has no weights of it")
+        if not holds(weights[layer], pattern):
+            raise EdgekitError(f"{layer} lost its {pattern} pattern in {shipped.artifact.model_path.name}")
+        found[layer] = f"{pattern}, {100 * density(weights[layer]):.0f} % non-zero"
+    return found

@@ -1,0 +1,141 @@
+"""The graph that INT8 is decided on: functional ATen, batch norm folded, nothing that only trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import fx
+
+from edgekit.errors import InputError
+from edgekit.quantizer.graphs import operand, packet, rename_tensor, set_tensor, tensor_of
+from edgekit.quantizer.quiet import quiet_torch
+
+if TYPE_CHECKING:
+    from edgekit.model import Model
+
+aten = torch.ops.aten
+
+_FOLDS_BATCH_NORM = (aten.conv1d, aten.conv2d, aten.conv3d, aten.conv_transpose2d, aten.linear)
+_IDENTITIES = (aten.dropout, aten.feature_dropout, aten.alpha_dropout, aten.detach, aten.alias, aten.clone)
+_BATCH_NORM = aten._native_batch_norm_legit_no_training.default  # eval mode
+
+
+def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
+    """The network as an ATen graph with batch norm folded into the convolutions before it.
+
+    Node names depend on the network alone, so that they can key the scales of a `Quantization`; parameters
+    keep the network's names (`features.0.0.weight`, `features.0.0.bias`); in-place operators have become
+    functional ones, dropout and identities are gone. Takes (1, C, H, W) float32, or any N with `any_batch`.
+    The model's own parameters are left as they are. Raises `InputError` where `torch.export` cannot follow
+    the network.
+    """
+    graph = _exported(model, any_batch)
+    _drop_identities(graph)
+    _make_affine(graph)
+    with quiet_torch():  # torchao speaks when it is imported
+        from torchao.quantization.pt2e.utils import _fuse_conv_bn_, _fuse_linear_bn_
+
+        _fuse_conv_bn_(graph)
+        _fuse_linear_bn_(graph)
+    _tidy(graph)
+    return graph
+
+
+def _exported(model: Model, any_batch: bool) -> fx.GraphModule:
+    module = model.module.eval()
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    shape = (2 if any_batch else 1, *model.input_shape[1:])
+    batch = ({0: torch.export.Dim("batch")},) if any_batch else None
+    try:
+        with quiet_torch(), torch.no_grad():
+            program = torch.export.export(module, (torch.zeros(shape, device=device),), dynamic_shapes=batch)
+            graph = program.run_decompositions({}).module(check_guards=False)
+    except RuntimeError as error:  # the base of all that torch.export raises for a network
+        what = "for any batch size" if any_batch else f"for {model.input_shape}"
+        raise InputError(
+            f"{model.name}: torch.export cannot follow the network {what}: {str(error).strip()}",
+            hint="no branches on values, no .numpy(); sizes taken from x.shape",
+        ) from error
+    assert isinstance(graph, fx.GraphModule)
+    return graph
+
+
+def _drop_identities(graph: fx.GraphModule) -> None:
+    """Dropout in eval mode is exported as a copy; a copy that reorders memory is needed by what views it."""
+    for node in graph.graph.nodes:
+        if packet(node) in _IDENTITIES and node.meta["val"].stride() == operand(node, 0).meta["val"].stride():
+            node.replace_all_uses_with(node.args[0])
+    graph.graph.eliminate_dead_code()
+
+
+def _make_affine(graph: fx.GraphModule) -> None:
+    """Batch norms that no convolution can absorb alone become `x · scale + shift`, a value per channel.
+
+    torchao's fold looks neither at a convolution's other readers nor at a shared weight: both would be
+    changed behind their back. DenseNet's norms before the activation have no convolution at all.
+    """
+    for node in list(graph.graph.nodes):
+        if node.target != _BATCH_NORM or _can_fold(node):
+            continue
+        source, weight = operand(node, 0), operand(node, 1)
+        gain, bias, mean, variance = (tensor_of(graph, operand(node, i)).detach() for i in range(1, 5))
+        scale = gain / torch.sqrt(variance + node.args[6])
+        shift = bias - mean * scale
+        per_channel = (1, -1, *[1] * (source.meta["val"].dim() - 2))
+        (output,) = node.users  # item 0 of batch norm's three results; the others are for training
+        with graph.graph.inserting_before(node):
+            factor = _constant(graph, f"{weight.target}_scale", scale.view(per_channel))
+            scaled = graph.graph.call_function(aten.mul.Tensor, (source, factor))
+            offset = _constant(graph, f"{weight.target}_shift", shift.view(per_channel))
+            shifted = graph.graph.call_function(aten.add.Tensor, (scaled, offset))
+        scaled.meta["val"] = shifted.meta["val"] = output.meta["val"]
+        output.replace_all_uses_with(shifted)
+    graph.graph.eliminate_dead_code()
+
+
+def _can_fold(batch_norm: fx.Node) -> bool:
+    source = operand(batch_norm, 0)
+    if packet(source) not in _FOLDS_BATCH_NORM or len(source.users) != 1:
+        return False
+    weight = source.args[1]
+    flat = packet(source) is not aten.linear or source.meta["val"].dim() == 2
+    return flat and isinstance(weight, fx.Node) and weight.op == "get_attr" and len(weight.users) == 1
+
+
+def _constant(graph: fx.GraphModule, name: str, value: torch.Tensor) -> fx.Node:
+    set_tensor(graph, name, value)
+    return graph.graph.get_attr(name)
+
+
+def _tidy(graph: fx.GraphModule) -> None:
+    """Give folded biases the name that the layer's bias would have; forget what the graph no longer reads."""
+    for node in graph.graph.nodes:
+        if node.op == "get_attr" and str(node.target).endswith(".weight_bias"):
+            rename_tensor(graph, node, str(node.target).removesuffix("weight_bias") + "bias")
+    used = {str(node.target) for node in graph.graph.nodes if node.op == "get_attr"}
+    for path, layer in graph.named_modules():
+        for name in [*layer._parameters, *layer._buffers]:
+            if f"{path}.{name}".lstrip(".") not in used:
+                delattr(layer, name)
+    _name_nodes(graph)
+
+
+def _name_nodes(graph: fx.GraphModule) -> None:
+    """Number the operators of a kind in order: the exporter's own names change with the batch size.
+
+    Arithmetic on sizes, which exists for some batch sizes only, is numbered apart.
+    """
+    named = fx.Graph(tracer_cls=graph.graph._tracer_cls)
+    named.set_codegen(graph.graph._codegen)
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in graph.graph.nodes:
+        if node.op == "call_function":
+            operator = getattr(packet(node), "__name__", "operator")
+            is_size = isinstance(node.meta.get("val"), int | torch.SymInt)
+            node.name = f"size_{operator}" if is_size else operator
+        elif node.op == "get_attr":
+            node.name = str(node.target).replace(".", "_")
+        copies[node] = named.node_copy(node, copies.__getitem__)
+    named.lint()
+    graph.graph = named

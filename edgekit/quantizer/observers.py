@@ -1,0 +1,87 @@
+"""What torchao puts on a graph's tensors for us: a histogram while calibrating, our own grids afterwards."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgekit.quantizer.quiet import quiet_torch
+from edgekit.quantizer.ranges import BINS, Histogram
+from edgekit.quantizer.weights import HIGHEST, channel_scales
+
+with quiet_torch():  # torchao speaks when it is imported
+    from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
+
+
+class HistogramObserver(ObserverBase):  # type: ignore[misc]
+    """Counts an activation's values in one pass: where they outgrow the limit, it doubles and bins merge.
+
+    Unlike in torchao's, no count is ever spread over bins by interpolation: the order of batches changes
+    nothing.
+    """
+
+    def __init__(self, dtype: torch.dtype, **_: Any) -> None:
+        super().__init__(dtype=dtype)
+        self.counts = torch.zeros(BINS, dtype=torch.float64)
+        self.limit = 2.0**-20
+        self.low, self.high = math.inf, -math.inf
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Count, and hand on unchanged."""
+        values = x.detach().float().cpu()
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
+        while max(-self.low, self.high) > self.limit:
+            self.limit *= 2
+            merged = self.counts.view(-1, 2).sum(dim=1)
+            self.counts.zero_()[BINS // 4 : BINS // 4 * 3] = merged
+        self.counts += torch.histc(values, BINS, -self.limit, self.limit).double()
+        return x
+
+    def histogram(self) -> Histogram:
+        """What was seen so far."""
+        return Histogram(self.counts.numpy(), self.limit, self.low, self.high)
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """Not asked for: the graph that is converted is another one, and has the scales already."""
+        raise NotImplementedError
+
+
+class PerChannelGrid(ObserverBase):  # type: ignore[misc]
+    """A weight's grid, known beforehand: a scale per output channel, zero point 0."""
+
+    def __init__(
+        self, scales: Tensor, ch_axis: int, dtype: torch.dtype, qscheme: torch.qscheme, **_: Any
+    ) -> None:
+        super().__init__(dtype=dtype)
+        self.scales, self.ch_axis, self.qscheme = scales, ch_axis, qscheme
+        self.quant_min, self.quant_max = -HIGHEST, HIGHEST
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Nothing to observe."""
+        return weight
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """Scales (channels,) float32 and zero points (channels,) int64."""
+        return self.scales, torch.zeros_like(self.scales, dtype=torch.int64)
+
+
+class PerChannelFakeQuantize(FakeQuantizeBase):  # type: ignore[misc]
+    """A weight rounded to the grid of its present values, with gradients passed straight through."""
+
+    def __init__(self, ch_axis: int, dtype: torch.dtype, qscheme: torch.qscheme, **_: Any) -> None:
+        super().__init__()
+        self.ch_axis, self.dtype, self.qscheme, self.is_dynamic = ch_axis, dtype, qscheme, False
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """`weight` on its grid, same shape."""
+        scales = channel_scales(weight.detach(), self.ch_axis)
+        zeros = torch.zeros_like(scales, dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(weight, scales, zeros, self.ch_axis, -HIGHEST, HIGHEST)
+
+    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
+        """Not asked for: the trained weights are converted anew."""
+        raise NotImplementedError

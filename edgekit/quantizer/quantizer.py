@@ -1,0 +1,121 @@
+"""The PT2E quantizer: puts a placement's decisions on the nodes of a graph, for torchao to carry out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from edgekit.quantizer.graphs import operand
+from edgekit.quantizer.observers import HistogramObserver, PerChannelFakeQuantize, PerChannelGrid
+from edgekit.quantizer.placement import Placement, place
+from edgekit.quantizer.quiet import quiet_torch
+from edgekit.quantizer.weights import HIGHEST, scales_in
+
+with quiet_torch():
+    from torchao.quantization.pt2e.quantizer import (
+        FixedQParamsQuantizationSpec,
+        QuantizationAnnotation,
+        QuantizationSpec,
+        QuantizationSpecBase,
+        Quantizer,
+        SharedQuantizationSpec,
+    )
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import fx
+
+    from edgekit.model import ActivationScale
+    from edgekit.target import Int8Rules
+
+_ACTIVATION = {"dtype": torch.int8, "quant_min": -128, "quant_max": 127, "qscheme": torch.per_tensor_affine}
+_WEIGHT = {
+    "dtype": torch.int8,
+    "quant_min": -HIGHEST,
+    "quant_max": HIGHEST,
+    "qscheme": torch.per_channel_symmetric,
+}
+
+
+class Grids(Protocol):
+    """How tensors are to be rounded, once it is decided which."""
+
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
+        """For the output of `node`, which has the scale of `leader`."""
+        ...
+
+    def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase | None:
+        """For the weight of `operator`; None leaves it float."""
+        ...
+
+
+class Observed:
+    """Calibration: histograms on activations, float weights."""
+
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
+        """A histogram, one for all tensors that share a scale."""
+        if leader is not node:
+            return SharedQuantizationSpec(leader)
+        return QuantizationSpec(observer_or_fake_quant_ctr=HistogramObserver, **_ACTIVATION)
+
+    def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> None:
+        """Weights need no calibration."""
+
+
+class Decided:
+    """Conversion: the scales of a `Quantization`, and the weights' own."""
+
+    def __init__(self, activations: Mapping[str, ActivationScale]) -> None:
+        self.activations = activations
+
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:  # noqa: ARG002
+        """The decided scale of that node."""
+        grid = self.activations[node.name]
+        return FixedQParamsQuantizationSpec(scale=grid.scale, zero_point=grid.zero_point, **_ACTIVATION)
+
+    def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase:
+        """Per output channel."""
+        scales = scales_in(graph, operator, axis, self.activations)
+        return QuantizationSpec(
+            observer_or_fake_quant_ctr=PerChannelGrid.with_args(scales=scales), ch_axis=axis, **_WEIGHT
+        )
+
+
+class Trained(Decided):
+    """Quantization-aware training: decided scales, weights rounded as they are at each step."""
+
+    def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase:  # noqa: ARG002
+        """Per output channel, anew at each step."""
+        return QuantizationSpec(observer_or_fake_quant_ctr=PerChannelFakeQuantize, ch_axis=axis, **_WEIGHT)
+
+
+class Int8Quantizer(Quantizer):  # type: ignore[misc]
+    """Annotates a folded graph by a target's rules; `placement` can be read once torchao has called it."""
+
+    def __init__(self, rules: Int8Rules, grids: Grids) -> None:
+        super().__init__()
+        self.rules = rules
+        self.grids = grids
+        self.placement = Placement()
+
+    def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
+        """Every integer activation is rounded where it is computed, every weight where it is read."""
+        self.placement = place(model, self.rules)
+        for node, leader in self.placement.leaders.items():
+            _annotation(node).output_qspec = self.grids.activation(node, leader)
+        for node, axis in self.placement.channel_axes.items():
+            if (spec := self.grids.weight(model, node, axis)) is not None:
+                _annotation(node).input_qspec_map[operand(node, 1)] = spec
+        return model
+
+    def validate(self, model: fx.GraphModule) -> None:
+        """Nothing to check: whatever was not annotated stays float."""
+
+
+def _annotation(node: fx.Node) -> QuantizationAnnotation:
+    annotation = node.meta.setdefault(Q_ANNOTATION_KEY, QuantizationAnnotation(_annotated=True))
+    assert isinstance(annotation, QuantizationAnnotation)
+    return annotation

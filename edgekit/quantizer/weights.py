@@ -1,0 +1,56 @@
+"""Weights on their grids: one scale per output channel, `max|w| / 127`, zero point 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from edgekit.quantizer.graphs import operand, tensor_of
+from edgekit.quantizer.placement import origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, fx
+
+    from edgekit.model import ActivationScale
+
+HIGHEST = 127
+_LARGEST_BIAS = 2.0**30  # as runtimes hold it: an int32 in units of input scale · weight scale
+_BIAS_OF_SILENT_CHANNEL = 2.0**20
+
+
+def channel_scales(
+    weight: Tensor, axis: int, *, bias: Tensor | None = None, input_scale: float = 1.0
+) -> Tensor:
+    """The scale of each output channel (channels,) float32; at least one weight of a channel is ±127.
+
+    But where a channel's weights are so small beside its bias that the bias would overflow a runtime's int32
+    (training leaves such channels behind), the scale follows the bias, and the weights round to zero.
+    """
+    others = [dimension for dimension in range(weight.dim()) if dimension != axis]
+    scales = weight.abs().amax(dim=others) / HIGHEST
+    bias = torch.zeros_like(scales) if bias is None else bias.abs()
+    silent = (scales == 0) | (bias > scales * input_scale * _LARGEST_BIAS)
+    stand_in = torch.where(bias > 0, bias / (input_scale * _BIAS_OF_SILENT_CHANNEL), 1 / HIGHEST)
+    return torch.where(silent, stand_in, scales)
+
+
+def scales_in(
+    graph: fx.GraphModule, operator: fx.Node, axis: int, activations: Mapping[str, ActivationScale]
+) -> Tensor:
+    """`channel_scales` of a weighted operator of a folded graph, whose input's scale is decided."""
+    weight = tensor_of(graph, operand(operator, 1)).detach()
+    has_bias = len(operator.args) > 2 and operator.args[2] is not None
+    bias = tensor_of(graph, operand(operator, 2)).detach() if has_bias else None
+    input_scale = activations[origin(operand(operator, 0)).name].scale
+    return channel_scales(weight, axis, bias=bias, input_scale=input_scale)
+
+
+def integers(weight: Tensor, scales: Tensor, axis: int) -> Tensor:
+    """The int8 weights, by the very operator that the converted graph quantizes them with."""
+    zeros = torch.zeros_like(scales, dtype=torch.int64)
+    quantize = torch.ops.quantized_decomposed.quantize_per_channel
+    result: Tensor = quantize(weight, scales, zeros, axis, -HIGHEST, HIGHEST, torch.int8)
+    return result

@@ -1,0 +1,102 @@
+"""`Recipe`: one file under `recipes/`, the stages in order, their options, and the budget they must keep."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edgekit.frozen import Frozen
+from edgekit.tomlfile import folder_of, read_named
+
+Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy"]
+"""What a stage may be counted for: it is kept only if it gains on one of the figures that its options list."""
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SparsifyOptions(Frozen):
+    """Zeros in a pattern that a runtime's kernels exploit; see `stages/sparsify.py`."""
+
+    kind: Literal["sparsify"]
+    pattern: str = Field(default="target", pattern=r"^(target|\d+:\d+)$")
+    """`target` takes the pattern that the target's file names; `2:4` keeps 2 of 4 along input channels."""
+    counts: tuple[Gain, ...] = ("latency", "compressed_size")
+
+
+class PruneOptions(Frozen):
+    """Whole channels removed until the network costs `macs` of the baseline's; see `stages/prune.py`."""
+
+    kind: Literal["prune"]
+    macs: Fraction = 0.5
+    counts: tuple[Gain, ...] = ("macs",)
+
+
+class RecoverOptions(Frozen):
+    """Fine-tuning with distillation from the unpruned network; see `stages/recover.py`."""
+
+    kind: Literal["recover"]
+    epochs: int = Field(default=10, ge=1)
+    learning_rate: float = Field(default=0.02, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+    distillation: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the teacher's soft labels in the loss; the rest is cross-entropy on the true ones."""
+    temperature: float = Field(default=2.0, gt=0)
+    counts: tuple[Gain, ...] = ("accuracy",)
+
+
+class QuantizeOptions(Frozen):
+    """INT8 by the target's rules; see `stages/quantize.py`."""
+
+    kind: Literal["quantize"]
+    method: Literal["auto", "ptq", "qat"] = "auto"
+    """`auto`: calibration alone, and quantization-aware training where that leaves the accuracy budget."""
+    calibration_samples: int = Field(default=256, ge=1)
+    qat_epochs: int = Field(default=3, ge=1)
+    qat_learning_rate: float = Field(default=0.002, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+    counts: tuple[Gain, ...] = ("latency", "size", "memory")
+
+
+Stage = Annotated[SparsifyOptions | PruneOptions | RecoverOptions | QuantizeOptions, Field(discriminator="kind")]
+
+
+class TrainOptions(Frozen):
+    """How the baseline is trained where no weights are given."""
+
+    epochs: int = Field(default=14, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+
+
+class Budget(Frozen):
+    """What the shipped file may cost; a figure that is not given is not held."""
+
+    accuracy_drop: float | None = Field(default=1.0, ge=0)
+    """Percentage points of top-1 (or IoU) from the baseline to the shipped file in its runtime."""
+    latency_ms: float | None = Field(default=None, gt=0)
+    macs: float | None = Field(default=None, gt=0)
+    """At most 1: a share of the baseline's MACs; above: an absolute count."""
+    size_bytes: int | None = Field(default=None, gt=0)
+
+
+class Recipe(Frozen):
+    """The stages of a run, the baseline's training, and the budget."""
+
+    id: str
+    title: str
+    calibration: Literal["data", "random"] = "data"
+    """`random` needs no data and gives figures for latency only: nothing is said about accuracy."""
+    train: TrainOptions = TrainOptions()
+    stages: tuple[Stage, ...]
+    budget: Budget = Budget()
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """The recipe of that name or file; raises `InputError` with file, place and key."""
+    return read_named(Recipe, "recipe", name_or_path, aliases={})
+
+
+def list_recipes() -> list[Recipe]:
+    """All recipes that come with edgekit, by id."""
+    return [load_recipe(path.stem) for path in sorted(folder_of("recipe").glob("*.toml"))]

@@ -1,0 +1,161 @@
+"""A report's figures in words: the terminal and the page say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgekit.facts import NONE
+from edgekit.report import Latency, Report, Step
+from edgekit.units import human_bytes, human_count
+
+MINUS: Final = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One figure of the shipped file beside the baseline's."""
+
+    name: str
+    before: str
+    after: str
+    change: str
+    """`3.9 times smaller`; empty where there is nothing to compare."""
+    source: str = ""
+    """Where a latency comes from."""
+
+
+def percent(share: float | None) -> str:
+    """`0.9861` → `98.61 %`."""
+    return NONE if share is None else f"{100 * share:.2f} %"
+
+
+def count(value: int | None) -> str:
+    """`human_count`, or a dash."""
+    return NONE if value is None else human_count(value)
+
+
+def size(value: int | None) -> str:
+    """`human_bytes`, or a dash."""
+    return NONE if value is None else human_bytes(value)
+
+
+def decibels(value: float | None) -> str:
+    """`34.06` → `34.1 dB`."""
+    return NONE if value is None else f"{value:.1f} dB"
+
+
+def milliseconds(latency: Latency | None) -> str:
+    """`p50 / p90 ms`."""
+    return NONE if latency is None else f"{latency.p50:.2f} / {latency.p90:.2f} ms"
+
+
+def outcome(step: Step, report: Report) -> str:
+    """What became of a step: the first is where the run starts, the others were kept or rolled back."""
+    if step is report.steps[0]:
+        return "start"
+    return "kept" if step.kept else "rolled back"
+
+
+def relative(value: float | None, baseline: float | None) -> str:
+    """The change against the baseline, `−52 %`; empty where one of them is missing or nothing changed."""
+    if value is None or not baseline or value == baseline:
+        return ""
+    share = round(100 * (value / baseline - 1))
+    return f"{MINUS if share < 0 else '+'}{abs(share)} %"
+
+
+def latency_sources(latencies: Iterable[Latency | None]) -> list[str]:
+    """Each place that latencies come from, in order of appearance: what a row's number refers to."""
+    return list(dict.fromkeys(latency.source for latency in latencies if latency is not None))
+
+
+def name_of(part: Mapping[str, Any]) -> str:
+    """What a report calls its model, target or recipe."""
+    return str(part.get("name") or part.get("title") or part.get("id") or NONE)
+
+
+def id_of(part: Mapping[str, Any]) -> str:
+    """What the command line calls it."""
+    return str(part.get("id") or part.get("name") or NONE)
+
+
+def gains(report: Report) -> list[Gain]:
+    """The shipped file against the baseline; latencies are compared only where they come from one place."""
+    first, last = report.steps[0], report.steps[-1]
+    figures = [
+        Gain(
+            "file size",
+            size(first.size_bytes),
+            size(last.size_bytes),
+            _times(first.size_bytes, last.size_bytes, "smaller"),
+        ),
+        Gain("MACs", count(first.macs), count(last.macs), _times(first.macs, last.macs, "fewer")),
+        _latency_gain(first.latency_ms, last.latency_ms),
+    ]
+    if first.accuracy is not None and last.accuracy is not None:
+        points = 100 * (last.accuracy - first.accuracy)
+        sign = MINUS if points < 0 else "+"
+        figures.append(
+            Gain(
+                "accuracy, test split",
+                percent(first.accuracy),
+                percent(last.accuracy),
+                f"{sign}{abs(points):.2f} points",
+            )
+        )
+    elif last.fidelity_db is not None:
+        figures.append(
+            Gain(
+                "fidelity to the float network",
+                "",
+                decibels(last.fidelity_db),
+                "no labelled data: no accuracy",
+            )
+        )
+    return figures
+
+
+def _latency_gain(first: Latency | None, last: Latency | None) -> Gain:
+    name = "latency p50 / p90"
+    if last is None:
+        return Gain(name, milliseconds(first), NONE, "not measured")
+    if first is None or first.source != last.source:
+        return Gain(name, "", milliseconds(last), "", last.source)
+    return Gain(
+        name, milliseconds(first), milliseconds(last), _times(first.p50, last.p50, "faster"), last.source
+    )
+
+
+def _times(before: float | None, after: float | None, better: str) -> str:
+    if not before or not after:
+        return ""
+    if before == after:
+        return "unchanged"
+    if before > after:
+        return f"{before / after:.1f} times {better}"
+    worse = {"smaller": "larger", "fewer": "more", "faster": "slower"}[better]
+    return f"{after / before:.1f} times {worse}"
+
+
+def budget_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """The budget of a recipe in words."""
+    budget = recipe.get("budget") or {}
+    lines = []
+    if (drop := budget.get("accuracy_drop")) is not None:
+        lines.append(f"accuracy drop of at most {drop:g} {'point' if drop == 1 else 'points'}")
+    if (latency := budget.get("latency_ms")) is not None:
+        lines.append(f"latency of at most {latency:g} ms")
+    if (macs := budget.get("macs")) is not None:
+        lines.append(
+            f"at most {100 * macs:g} % of the MACs" if macs <= 1 else f"at most {human_count(macs)} MACs"
+        )
+    if (limit := budget.get("size_bytes")) is not None:
+        lines.append(f"a file of at most {human_bytes(limit)}")
+    return lines
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

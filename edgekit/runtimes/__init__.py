@@ -1,0 +1,60 @@
+"""Runtimes: one self-contained file each, found by looking at what lies in this folder.
+
+A runtime's file imports the standard library and numpy only (its package loads inside functions), never
+edgekit, because it is handed to `devices/runner.py` alone, on this machine or on another one. It holds
+
+- `NAME`, `DISTRIBUTION` (what pip calls it), `EXTRA` (of edgekit, that brings it), `FORMATS` (suffixes of the
+  files that it opens) and `OPTIONS` (that a candidate may set, with their defaults);
+- `TINY_MODEL`: base64 of a file, in the last of these formats, that computes relu(x) for x (1, 1, 2, 2): a
+  diagnosis really opens and runs one;
+- `version() -> str` and `precisions() -> list[str]`: what a float file can run in on this processor;
+- `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from edgekit.errors import unknown
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What is known of a runtime without importing its package."""
+
+    name: str
+    distribution: str
+    extra: str
+    formats: tuple[str, ...]
+    options: tuple[str, ...]
+    file: Path
+
+
+@cache
+def runtimes() -> dict[str, Runtime]:
+    """All runtimes by name."""
+    modules = (
+        importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    )
+    return {
+        module.NAME: Runtime(
+            name=module.NAME,
+            distribution=module.DISTRIBUTION,
+            extra=module.EXTRA,
+            formats=tuple(module.FORMATS),
+            options=tuple(module.OPTIONS),
+            file=Path(str(module.__file__)),
+        )
+        for module in modules
+    }
+
+
+def find(name: str) -> Runtime:
+    """The runtime of that name; raises `InputError` with the near ones."""
+    if name not in runtimes():
+        raise unknown("runtime", name, runtimes())
+    return runtimes()[name]

@@ -1,0 +1,56 @@
+"""What a recipe can do to a model: each stage takes a `Model` and gives a new one."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from edgekit.data.split import Data
+from edgekit.model import Model
+from edgekit.progress import Progress
+from edgekit.recipe import Stage as Options
+from edgekit.target import Target
+
+_STAGES = {
+    "sparsify": "edgekit.stages.sparsify:Sparsify",
+    "prune": "edgekit.stages.prune:Prune",
+    "recover": "edgekit.stages.recover:Recover",
+    "quantize": "edgekit.stages.quantize:Quantize",
+}
+
+
+class RejectedError(Exception):
+    """A stage that cannot gain anything here says why; the run rolls it back and goes on."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know of the run around it."""
+
+    data: Data
+    target: Target
+    baseline: Model
+    """The unpruned float network: the teacher, and what budgets are relative to."""
+    accuracy_floor: float | None
+    """The least accuracy on the decision split that the budget allows; None where nothing is labelled."""
+    seed: int
+    torch_device: str
+    progress: Progress
+    measured_accuracy: Callable[[Model], float | None]
+    """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
+
+
+class Stage(Protocol):
+    """A stage with its options bound."""
+
+    def apply(self, model: Model, context: Context) -> Model:
+        """A new model; raises `RejectedError` where nothing can be gained."""
+        ...
+
+
+def stage(options: Options) -> Stage:
+    """The stage that these options belong to."""
+    module, _, name = _STAGES[options.kind].partition(":")
+    return cast("Stage", getattr(importlib.import_module(module), name)(options))

@@ -1,0 +1,40 @@
+"""`Recover`: what sparsity and pruning took from the accuracy, won back from the unpruned network."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from edgekit.model import Event, Model
+from edgekit.recipe import RecoverOptions
+from edgekit.stages import Context, RejectedError
+from edgekit.stages.sparsity import zero_masks
+from edgekit.stages.training import Training, accuracy, outputs, recalibrate, train
+
+
+@dataclass(frozen=True)
+class Recover:
+    """Fine-tuning with distillation (Hinton et al. 2015) and batch-norm statistics taken anew."""
+
+    options: RecoverOptions
+
+    def apply(self, model: Model, context: Context) -> Model:
+        """The fine-tuned model; zeros of its sparsity patterns stay zero.
+
+        Raises `RejectedError` where no labelled pictures are there to train on.
+        """
+        data, options = context.data, self.options
+        if data.val is None or data.train is None or not data.labelled:
+            raise RejectedError("no labelled pictures to train on")
+        module = copy.deepcopy(model.module)
+        before = accuracy(outputs(module, data.val, context.torch_device), data.val)
+        how = Training(epochs=options.epochs, learning_rate=options.learning_rate, batch_size=options.batch_size,
+                       seed=context.seed, device=context.torch_device, title="recover",
+                       distillation=options.distillation, temperature=options.temperature)
+        train(module.train(), data, how, context.progress, teacher=copy.deepcopy(context.baseline.module),
+              masks=zero_masks(module, model.sparsity))
+        recalibrate(module, data, context.torch_device)
+        after = accuracy(outputs(module, data.val, context.torch_device), data.val)
+        event = Event(stage="recover", summary=f"{options.epochs} epochs of distillation",
+                      details={"epochs": options.epochs, "val_accuracy_before": before, "val_accuracy_after": after})
+        return model.after(event, module=module.eval())

@@ -1,0 +1,144 @@
+"""One training loop for all that trains: the baseline, recovery, quantization-aware training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgekit.data.batching import batches
+from edgekit.data.split import Data, Split
+from edgekit.errors import EdgekitError, InputError
+from edgekit.progress import Progress
+
+EVALUATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Training:
+    """What to train with; the learning rate is the peak of a one-cycle schedule (Smith and Topin 2018)."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+    device: str
+    title: str
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    distillation: float = 0.0
+    temperature: float = 2.0
+
+
+def train(module: nn.Module, data: Data, how: Training, progress: Progress, *, teacher: nn.Module | None = None,
+          masks: Mapping[str, Tensor] | None = None, before_epoch: Callable[[int], None] | None = None) -> None:
+    """Train in place: SGD with Nesterov momentum; zeros in `masks` (name → bool) stay zero after every step.
+
+    With a teacher the loss is (1 - d)·cross-entropy + d·T²·KL(teacher ‖ student) at temperature T
+    (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `EdgekitError` when
+    the loss stops being finite.
+    """
+    if data.train is None or data.train.targets is None:
+        raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
+    torch.manual_seed(how.seed)
+    rng = np.random.default_rng(how.seed)
+    module.to(how.device, memory_format=torch.channels_last)  # half the time of (N, C, H, W) on CPUs
+    loop = _Loop(module, how, math.ceil(len(data.train) / how.batch_size), teacher, masks or {})
+    with progress.task(how.title, how.epochs * loop.steps_per_epoch) as advance:
+        for epoch in range(how.epochs):
+            if before_epoch is not None:
+                before_epoch(epoch)
+            for images, targets in batches(data.train, how.batch_size, rng=rng, augment=True):
+                loss = loop.step(_on(images, how.device), torch.from_numpy(targets).to(how.device))
+                advance(note=f"epoch {epoch + 1}/{how.epochs}, loss {loss:.3f}")
+    module.to("cpu", memory_format=torch.contiguous_format)
+
+
+class _Loop:
+    def __init__(self, module: nn.Module, how: Training, steps_per_epoch: int, teacher: nn.Module | None,
+                 masks: Mapping[str, Tensor]) -> None:
+        self.module, self.how, self.steps_per_epoch = module, how, steps_per_epoch
+        self.teacher = None if teacher is None else teacher.to(how.device, memory_format=torch.channels_last).eval()
+        parameters = dict(module.named_parameters())
+        self.masked = [(parameters[name], mask.to(how.device)) for name, mask in masks.items()]
+        decayed = [value for value in parameters.values() if value.dim() > 1]
+        plain = [value for value in parameters.values() if value.dim() <= 1]
+        self.optimizer = torch.optim.SGD(
+            [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=how.learning_rate, momentum=0.9, nesterov=True)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=how.learning_rate, total_steps=how.epochs * steps_per_epoch, pct_start=0.2,
+            cycle_momentum=False)
+
+    def step(self, images: Tensor, targets: Tensor) -> float:
+        loss = self._loss(images, targets)
+        if not torch.isfinite(loss):
+            raise EdgekitError(f"{self.how.title}: the loss is no longer finite",
+                               hint="a smaller learning rate in the recipe, or look for NaN in the data")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.schedule.step()
+        with torch.no_grad():
+            for parameter, mask in self.masked:
+                parameter.mul_(mask)
+        return float(loss.detach())
+
+    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        logits = self.module(images)
+        hard = F.cross_entropy(logits, targets, label_smoothing=self.how.label_smoothing if self.teacher is None else 0)
+        if self.teacher is None:
+            return hard
+        with torch.no_grad():
+            soft = self.teacher(images)
+        heat, share = self.how.temperature, self.how.distillation
+        divergence = F.kl_div(F.log_softmax(logits / heat, 1), F.log_softmax(soft / heat, 1),
+                              reduction="batchmean", log_target=True)
+        return (1 - share) * hard + share * heat**2 * divergence
+
+
+def recalibrate(module: nn.Module, data: Data, device: str) -> None:
+    """Batch-norm statistics anew, in place: the plain average over the training pictures, unaugmented.
+
+    Running averages lag behind weights that still moved (with momentum 0.01, by hundreds of steps).
+    """
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
+    if data.train is None or not norms:
+        return
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.reset_running_stats()
+        layer.momentum = None  # torch's sign for a cumulative average
+    module.to(device, memory_format=torch.channels_last).eval()
+    for layer in norms:
+        layer.train()
+    with torch.no_grad():
+        for images, _ in batches(data.train, EVALUATION_BATCH, rng=None, augment=False):
+            module(_on(images, device))
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    module.to("cpu", memory_format=torch.contiguous_format).eval()
+
+
+def outputs(module: nn.Module, split: Split, device: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """The network's outputs for a whole split, float32 (n, …), in its order."""
+    module.to(device, memory_format=torch.channels_last).eval()
+    with torch.no_grad():
+        parts = [module(_on(split.images(indices), device)).cpu().numpy()
+                 for indices in np.array_split(np.arange(len(split)), max(1, math.ceil(len(split) / EVALUATION_BATCH)))]
+    module.to("cpu", memory_format=torch.contiguous_format)
+    return np.concatenate(parts)
+
+
+def _on(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) -> Tensor:
+    return torch.from_numpy(images).to(device, memory_format=torch.channels_last)
+
+
+def accuracy(logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]], split: Split) -> float | None:
+    """Top-1 in [0, 1] of logits (n, classes), or None where the split has no classes."""
+    return None if split.targets is None else float(np.mean(logits.argmax(axis=1) == split.targets))

@@ -1,0 +1,107 @@
+"""`Target`: one file under `targets/`, the facts about a device that decide how a network is compressed."""
+
+from __future__ import annotations
+
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from edgekit.frozen import Frozen
+from edgekit.tomlfile import folder_of, read_named
+
+
+class Int8Rules(Frozen):
+    """Where a runtime's kernels want Quantize/Dequantize, and how; the quantizer reads nothing else.
+
+    Weights are always signed, symmetric, per output channel; biases always float in the graph. The input of
+    every convolution and linear layer carries Q/DQ under all rules; what is concatenated shares one scale.
+    """
+
+    symmetric_activations: bool
+    """Zero point 0 everywhere (TensorRT); else affine, per tensor."""
+    quantize_results: bool
+    """The result of every convolution and linear layer carries Q/DQ, even where only float operators read it."""
+    quantize_output: bool
+    """The network's output carries Q/DQ too (LiteRT: every tensor of the file is an integer)."""
+    quantize_pooling: bool
+    """Q/DQ around average pooling, so that it runs on integers."""
+    quantize_multiply: bool
+    """Q/DQ around the product of two activations (squeeze-and-excitation's gate)."""
+    residual_inputs: Literal["both", "skip", "none"]
+    """Inputs of a residual add that carry Q/DQ: both; only the branch that does not come straight from a conv;
+    or only those that are integers for another reason."""
+    residual_output: bool
+    """The add's result carries Q/DQ."""
+    fused_activations: tuple[str, ...]
+    """What a convolution, linear layer or add computes in one go: no Q/DQ before these (`relu`, `relu6`, `clamp`
+    for other bounds, else ATen's names)."""
+
+
+class SparsitySupport(Frozen):
+    """A pattern that the runtime has kernels for, and the layers on which they can gain."""
+
+    pattern: str
+    operators: tuple[Literal["conv", "linear"], ...]
+    min_channels: int = 1
+    """Fewer input or output channels than this never gain."""
+    note: str = ""
+
+
+class HostMatch(Frozen):
+    """When the machine that runs edgekit is itself the target: every fact given must match."""
+
+    machine: tuple[str, ...] = ()
+    """Values of `platform.machine()`."""
+    device_tree: str = ""
+    """A text in `/proc/device-tree/model` (boards name themselves there)."""
+
+
+class Target(Frozen):
+    """A device or a class of devices; figures that are not known are left out."""
+
+    id: str
+    title: str
+    aliases: tuple[str, ...] = ()
+    runtime: Literal["tensorrt", "openvino", "litert", "onnxruntime"]
+    format: Literal["onnx", "openvino", "tflite"]
+    precisions: tuple[Literal["int8", "fp16", "bf16", "fp32"], ...]
+    recipe: str
+    opset: int | None = None
+    channel_multiple: int = 1
+    int8: Int8Rules
+    sparsity: tuple[SparsitySupport, ...] = ()
+    host: HostMatch | None = None
+    proxy_runtime: Literal["openvino", "litert", "onnxruntime"]
+    """Opens the file on the machine that runs edgekit; the runtime itself where it can run here."""
+    memory_gb: float | None = None
+    bandwidth_gb_s: float | None = None
+    int8_dense_tops: float | None = None
+    int8_sparse_tops: float | None = None
+    next_steps: tuple[str, ...] = ()
+    """What to do on the device with the artifact."""
+
+    @property
+    def is_host(self) -> bool:
+        """Whether latency measured on this machine is latency on the target, in the target's own runtime."""
+        if self.host is None or self.proxy_runtime != self.runtime:
+            return False
+        tree = Path("/proc/device-tree/model")
+        board = tree.read_text(errors="replace") if self.host.device_tree and tree.exists() else ""
+        return (not self.host.machine or platform.machine() in self.host.machine) and self.host.device_tree in board
+
+
+def load_target(name_or_path: str) -> Target:
+    """The target of that name, alias or file; raises `InputError` with the near names."""
+    return read_named(Target, "target", name_or_path, aliases=_aliases())
+
+
+def list_targets() -> list[Target]:
+    """All targets that come with edgekit, by id."""
+    return [load_target(path.stem) for path in sorted(folder_of("target").glob("*.toml"))]
+
+
+@cache
+def _aliases() -> dict[str, str]:
+    return {alias: target.id for path in sorted(folder_of("target").glob("*.toml"))
+            for target in [read_named(Target, "target", path.stem, aliases={})] for alias in target.aliases}

@@ -1,0 +1,116 @@
+"""Weights that users already have, put into a network of the zoo."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import InputError
+from edgekit.model import Source
+from edgekit.zoo.registry import networks
+from edgekit.zoo.weights_file import read_weights
+
+SHOWN = 4
+"""How many keys of each kind an error names."""
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """What was found in a weights file and what became of it."""
+
+    entry: str
+    """Where in the file the weights lay: `state_dict`, `model_ema`, …; empty for a bare file."""
+    head_classes: int
+    """The number of classes that the file's head has."""
+    head_replaced: bool
+    """The file's head has another size: the network keeps its own, which is untrained."""
+
+
+def load_weights(module: nn.Module, path: Path, source: Source) -> WeightsInfo:
+    """Load a weights file (.pth, .pt, .safetensors) into `module`, the network that `build(source)` gave.
+
+    Keys may be torchvision's or any other form that the network's family knows, wrapped and prefixed as
+    training scripts do. Nothing is loaded unless everything fits, but for a head of another size.
+    Raises `InputError` for a file that cannot be read and for weights that do not fit.
+    """
+    expected = module.state_dict()
+    entry, found = read_weights(path)
+    fitted = _named(found, expected, source)
+    head = _head(module)
+    classes = _head_classes(fitted, expected, head)
+    replaced = classes != source.num_classes
+    fitted |= {key: expected[key] for key in head if replaced}
+    for key in expected.keys() - fitted.keys():  # counters that files from before they existed lack
+        if key.endswith(".num_batches_tracked"):
+            fitted[key] = expected[key]
+    _check(fitted, expected, path, source)
+    module.load_state_dict(fitted)
+    return WeightsInfo(entry, classes, replaced)
+
+
+def _named(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
+    """Under the network's own names: a prefix that all keys share is taken off, other forms are renamed."""
+    rename = networks()[source.name].rename
+    keys = [key.split(".") for key in found if key != "n_averaged"]  # AveragedModel's counter
+    shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*keys, strict=False))))
+    forms = [
+        {rename(".".join(key[skip:])): found[".".join(key)] for key in keys} for skip in range(shared + 1)
+    ]
+    return max(forms, key=lambda form: len(form.keys() & expected.keys()))
+
+
+def _head(module: nn.Module) -> list[str]:
+    """The keys of the last layer that has weights: the one that has an output for each class."""
+    layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    return [f"{layers[-1]}.{name}" for name, _ in module.get_submodule(layers[-1]).named_parameters()]
+
+
+def _head_classes(fitted: Mapping[str, Tensor], expected: Mapping[str, Tensor], head: list[str]) -> int:
+    """The file's number of classes; the network's own where more than that number differs."""
+    own = expected[head[0]].shape[0]
+    if any(key not in fitted or fitted[key].shape[1:] != expected[key].shape[1:] for key in head):
+        return own
+    sizes = {fitted[key].shape[:1] for key in head}
+    return next(iter(sizes))[0] if len(sizes) == 1 else own
+
+
+def _check(fitted: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path, source: Source) -> None:
+    missing = [key for key in expected if key not in fitted]
+    unexpected = [key for key in fitted if key not in expected]
+    misshapen = [key for key in expected if key in fitted and fitted[key].shape != expected[key].shape]
+    told = (
+        _told("missing", missing, lambda key: f"{key} {_shape(expected[key])}{_near(key, unexpected)}")
+        + _told("unexpected", unexpected, lambda key: f"{key} {_shape(fitted[key])}")
+        + _told(
+            "misshapen", misshapen, lambda key: f"{key} {_shape(fitted[key])}, needs {_shape(expected[key])}"
+        )
+    )
+    if told:
+        network = f"{source.name} (width {source.width:g}, {source.in_channels} input channels)"
+        hint = "another network, or the same one at another width, was saved there"
+        raise InputError(f"the weights in {path} do not fit {network}{told}", hint=hint)
+    broken = [key for key, value in fitted.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise InputError(f"the weights in {path} are not finite: {', '.join(broken[:SHOWN])}")
+
+
+def _told(kind: str, keys: list[str], tell: Callable[[str], str]) -> str:
+    """A line for each of the first keys of a kind, and how many there are in all."""
+    shown = "".join(f"\n    {tell(key)}" for key in keys[:SHOWN])
+    more = f"\n    and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return f"\n  {kind}:{shown}{more}" if keys else ""
+
+
+def _shape(value: Tensor) -> str:
+    return f"({', '.join(str(size) for size in value.shape)})"
+
+
+def _near(key: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.8)
+    return f", perhaps {near[0]} in the file" if near else ""

@@ -1,0 +1,209 @@
+"""A job in a child of its own: what comes back when it goes well, and when the runtime does its worst."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from edgekit.devices import Answer, Array, Failure, Job
+from edgekit.devices.local import Local
+
+LIMITS = {"warmup_seconds": 0.01, "min_seconds": 0.02, "max_seconds": 1.0, "min_samples": 20}
+
+# A runtime whose network doubles its input; {body} is what `invoke` does besides.
+RUNTIME = """
+import os, signal, subprocess, sys, time
+import numpy as np
+
+class Session:
+    def __init__(self, path, threads, options):
+        self.threads, self.options = threads, options
+    def feed(self, batch):
+        self.batch = batch
+    def invoke(self):
+        self.output = self.batch * 2
+        {body}
+    def result(self):
+        return self.output
+    def run(self, batch):
+        self.feed(batch)
+        self.invoke()
+        return self.result()
+    def executed(self):
+        environment, path = dict(os.environ), sys.path
+        return {{"threads": self.threads, "options": self.options, "environment": environment, "path": path}}
+
+def version():
+    return "1.2.3"
+"""
+
+
+def job(
+    folder: Path,
+    body: str = "pass",
+    *,
+    mode: Literal["latency", "predict"] = "latency",
+    timeout_s: float = 30,
+) -> Job:
+    runtime = folder / "fake_runtime.py"
+    runtime.write_text(RUNTIME.format(body=body))
+    model = folder / "model.bin"
+    model.touch()
+    return Job(mode, runtime, (model,), 3, {"key": "value"}, LIMITS, timeout_s)
+
+
+def inputs(count: int = 1) -> Array:
+    return np.arange(count * 12, dtype=np.float32).reshape(count, 3, 2, 2)
+
+
+def failed(folder: Path, body: str, *, timeout_s: float = 30) -> Failure:
+    outcome = Local().call(job(folder, body, timeout_s=timeout_s), inputs())
+    assert isinstance(outcome, Failure)
+    return outcome
+
+
+def test_latency_gives_positive_samples_with_warm_up_apart(tmp_path: Path) -> None:
+    outcome = Local().call(job(tmp_path, "time.sleep(0.001)"), inputs())
+    assert isinstance(outcome, Answer)
+    values = outcome.values
+    assert len(values["samples_ns"]) >= 20
+    assert min(values["samples_ns"]) >= 1_000_000
+    assert 1 <= len(values["warmup_ns"]) <= 10
+    assert sum(values["warmup_ns"]) >= 9_000_000
+    assert 0 < values["clock_ns"] < 1_000_000
+    assert values["load_ns"] > 0
+    assert values["version"] == "1.2.3"
+    assert values["executed"]["threads"] == 3
+    assert values["executed"]["options"] == {"key": "value"}
+
+
+def test_sampling_stops_at_the_time_limit(tmp_path: Path) -> None:
+    outcome = Local().call(job(tmp_path, "time.sleep(0.3)"), inputs())
+    assert isinstance(outcome, Answer)
+    assert 3 <= len(outcome.values["samples_ns"]) <= 4, "1 s of 0.3 s each, far fewer than the 20 wanted"
+
+
+def test_predict_gives_outputs_in_order(tmp_path: Path) -> None:
+    outcome = Local().call(job(tmp_path, mode="predict"), inputs(5))
+    assert isinstance(outcome, Answer)
+    assert outcome.outputs is not None
+    np.testing.assert_array_equal(outcome.outputs, inputs(5) * 2)
+
+
+def test_a_segmentation_fault_is_a_failure(tmp_path: Path) -> None:
+    failure = failed(tmp_path, "os.kill(os.getpid(), signal.SIGSEGV)")
+    assert failure.kind == "crash"
+    assert failure.reason == "SIGSEGV killed fake_runtime while warming up"
+    assert "Segmentation fault" in failure.log
+
+
+def test_a_hang_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    body = f"open({str(mark)!r}, 'w').write(str(subprocess.Popen(['sleep', '60']).pid)); time.sleep(60)"
+    start = time.monotonic()
+    failure = failed(tmp_path, body, timeout_s=2)
+    assert failure.kind == "hang"
+    assert failure.reason == "no answer within 2 s from fake_runtime while warming up"
+    assert time.monotonic() - start < 20
+    assert ended(int(mark.read_text()))
+
+
+def test_an_exception_is_told_in_the_runtimes_words(tmp_path: Path) -> None:
+    failure = failed(tmp_path, "raise RuntimeError('no kernel for Conv\\n  node 7')")
+    assert failure.kind == "error"
+    assert failure.reason == "RuntimeError: no kernel for Conv\n  node 7 (in fake_runtime while warming up)"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_outputs_that_are_not_finite_are_a_failure(tmp_path: Path, value: str) -> None:
+    failure = failed(tmp_path, f"self.output[0, 0] = float({value!r})")
+    assert failure.kind == "error"
+    assert "4 of 12 outputs are not finite" in failure.reason
+
+
+def test_predicted_nan_is_a_failure(tmp_path: Path) -> None:
+    outcome = Local().call(job(tmp_path, "self.output[:] = np.nan", mode="predict"), inputs(2))
+    assert isinstance(outcome, Failure)
+    assert "24 of 24 outputs are not finite" in outcome.reason
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    failure = failed(tmp_path, "import a_package_that_nobody_has")
+    assert failure == Failure("missing", "a_package_that_nobody_has", failure.log)
+
+
+def test_a_silent_exit_is_a_failure(tmp_path: Path) -> None:
+    failure = failed(tmp_path, "os._exit(0)")
+    assert failure.kind == "error"
+    assert failure.reason == "exit status 0 and no answer from fake_runtime while warming up"
+
+
+def test_the_child_starts_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("OMP_NUM_THREADS", "KMP_AFFINITY", "LD_PRELOAD", "ORT_ANYTHING", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, "")
+    outcome = Local().call(job(tmp_path, "print('noise')"), inputs())
+    assert isinstance(outcome, Answer)
+    environment = outcome.values["executed"]["environment"]
+    kept = {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+        "TMPDIR",
+    }
+    assert environment.keys() <= kept | {"LC_CTYPE"}, "LC_CTYPE is Python's own (PEP 538)"
+    assert not any("devices" in place for place in outcome.values["executed"]["path"]), (
+        "runner's folder stays out"
+    )
+    assert not Path(environment["TMPDIR"]).exists(), "its folder goes with it"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    hanging = job(tmp_path, f"open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    script = f"""
+import numpy as np
+from pathlib import Path
+from edgekit.devices import Job
+from edgekit.devices.local import Local
+Local().call(Job("latency", Path({str(hanging.runtime)!r}), (), 1, {{}}, {LIMITS!r}, 60),
+             np.zeros((1, 3, 2, 2), np.float32))
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not (mark.exists() and mark.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(20) != 0
+    assert ended(int(mark.read_text()))
+
+
+def ended(pid: int) -> bool:
+    """Gone, or a zombie that init has not collected yet."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        status = Path(f"/proc/{pid}/stat")
+        if status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
