@@ -11,6 +11,8 @@ from edgekit.report import Latency, Report, Step
 from edgekit.units import human_bytes, human_count
 
 MINUS: Final = "\N{MINUS SIGN}"
+IDENTICAL_DB: Final = 200.0
+"""The cap of an SQNR: no difference at all."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ def size(value: int | None) -> str:
 
 def decibels(value: float | None) -> str:
     """`34.06` → `34.1 dB`."""
-    return NONE if value is None else f"{value:.1f} dB"
+    if value is None:
+        return NONE
+    return "identical" if value >= IDENTICAL_DB else f"{value:.1f} dB"
 
 
 def milliseconds(latency: Latency | None) -> str:

@@ -11,13 +11,15 @@ from edgekit.report import ArtifactSummary, Latency, LayerRow, Parity, Report, R
 
 PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "sshd": ("sshd",), "adb": ("adb",)}
 """A marker's name → programs, one of which its tests need."""
+SERVERS = "/usr/sbin"
+"""Where Debian installs servers: a user's PATH may not look there."""
 FORBID_SKIPS = "EDGEKIT_FORBID_SKIPS"
 """Set to 1 where everything is installed (CI): a test that would be skipped fails."""
 
 
 def program_of(marker: str) -> str | None:
-    """The first of a marker's programs that is installed; servers live where a user's PATH may not look."""
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
+    """The first of a marker's programs that is installed."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), SERVERS))
     return next((found for name in PROGRAMS[marker] if (found := shutil.which(name, path=path))), None)
 
 

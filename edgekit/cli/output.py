@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -28,7 +29,7 @@ class Output:
         if self._as_json:
             print_json(document, self._stream)
         else:
-            human(console_on(self._stream))
+            self._stream.write(_rendered(human, self._stream))
         self._stream.flush()
 
 
@@ -47,12 +48,32 @@ def print_json(document: object, stream: TextIO) -> None:
     stream.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def console_on(stream: TextIO) -> Console:
-    """A console as wide as the terminal; `COLUMNS` decides before that, and `WIDTH` where there is none."""
+def _rendered(human: Callable[[Console], None], stream: TextIO) -> str:
+    """What `human` prints; written by us, because rich ends the program itself when a reader goes away."""
     from rich.console import Console
 
-    width = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    text = io.StringIO()
+    human(
+        Console(
+            file=text,
+            width=_width(stream),
+            force_terminal=stream.isatty() or None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+    )
+    return text.getvalue()
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's columns, `WIDTH` where there is none; None leaves it to rich, which reads `COLUMNS`."""
+    if "COLUMNS" in os.environ:
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return WIDTH
 
 
 @contextmanager

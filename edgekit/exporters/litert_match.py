@@ -51,23 +51,28 @@ def match(graph: fx.GraphModule, content: bytes, input_shape: tuple[int, int, in
     """For each activation of a float file the nodes with its values; maybe none."""
     generator = np.random.default_rng(0)
     batches = [generator.standard_normal(input_shape, dtype=np.float32) for _ in range(_SAMPLES)]
-    nodes = _sorted_values([node_values(graph, batch) for batch in batches])
-    tensors = _sorted_values([tensor_values(content, batch) for batch in batches])
+    nodes = [_sorted(node_values(graph, batch)) for batch in batches]
+    tensors = [_sorted(tensor_values(content, batch)) for batch in batches]
     equal = {
-        index: [name for name, other in nodes.items() if _agree(value, other)]
-        for index, value in tensors.items()
+        index: [name for name in nodes[0] if all(map(_agree, _each(tensors, index), _each(nodes, name)))]
+        for index in tensors[0]
     }
     return _nearest(read_graph(content), graph, equal)
 
 
-def _sorted_values(runs: Sequence[Mapping[Any, Array]]) -> dict[Any, Array]:
-    return {key: np.stack([np.sort(run[key], axis=None) for run in runs]) for key in runs[0]}
+def _sorted(values: Mapping[Any, Array]) -> dict[Any, Array]:
+    return {key: np.sort(value, axis=None) for key, value in values.items()}
+
+
+def _each(runs: Sequence[Mapping[Any, Array]], key: object) -> list[Array]:
+    return [run[key] for run in runs]
 
 
 def _agree(value: Array, other: Array) -> bool:
-    if value.shape != other.shape:
+    """Whether two tensors hold the same values; both are sorted."""
+    if value.size != other.size:
         return False
-    largest = float(np.abs(other[:, [0, -1]]).max())  # they are sorted
+    largest = max(abs(float(other[0])), abs(float(other[-1])))
     return float(np.abs(value - other).max()) <= _TOLERANCE * largest
 
 

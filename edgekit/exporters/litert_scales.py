@@ -20,24 +20,19 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.litert_match import Nodes
 
-# LiteRT 8-bit quantization specification: input and output must have the same scale and zero point.
-_SAME_AS_INPUT = frozenset(
-    {
-        *(
-            "RESHAPE",
-            "TRANSPOSE",
-            "SQUEEZE",
-            "EXPAND_DIMS",
-            "SPLIT",
-            "SPLIT_V",
-            "SLICE",
-            "STRIDED_SLICE",
-            "GATHER",
-        ),
-        *("GATHER_ND", "UNPACK", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "PAD", "MIRROR_PAD"),
-        *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REDUCE_MIN"),
-    }
+_SHAPES = (
+    "RESHAPE",
+    "TRANSPOSE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "BROADCAST_TO",
+    "SPACE_TO_DEPTH",
+    "DEPTH_TO_SPACE",
 )
+_PARTS = ("SPLIT", "SPLIT_V", "SLICE", "STRIDED_SLICE", "GATHER", "GATHER_ND", "UNPACK", "PAD", "MIRROR_PAD")
+_WINDOWS = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "REDUCE_MIN")
+# LiteRT 8-bit quantization specification: input and output must have the same scale and zero point.
+_SAME_AS_INPUT = frozenset((*_SHAPES, *_PARTS, *_WINDOWS))
 # Their inputs are brought to the output's scale, by an operator of its own where it differs.
 _SAME_AS_OUTPUT = frozenset({"CONCATENATION", "PACK", "PADV2", "MAXIMUM", "SELECT", "SELECT_V2"})
 _FIXED_OUTPUT = {

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from edgekit import optional
@@ -16,30 +14,39 @@ if TYPE_CHECKING:
     import onnx
     from torch import fx
 
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-
 
 def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
     """The graph as ONNX with input `input` of a fixed shape and output `output`; checked in full.
 
-    Weights keep the network's names (`features.0.0.weight`), their operators the layer's (`features.0.0`);
-    nothing in it tells when, where or from which source line it was made. Raises `MissingError` without onnx.
+    Weights keep the network's names (`features.0.0.weight`); nothing in it tells when, where or from which
+    source line it was made. Raises `MissingError` without onnx and onnxscript.
     """
-    onnx = optional.load("onnx", extra="onnx")
+    package = optional.load("onnx", extra="onnx")
     optional.load("onnxscript", extra="onnx")
+    for part in graph.modules():
+        part.training = False  # a graph from torch.export has no modes, and warns unless it says so
+    # One line for each of torchvision's operators where torchvision is not installed: of no use to anybody.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with quiet_torch(), torch.no_grad():
         program = torch.onnx.export(
-            graph,
-            (torch.zeros(input_shape),),
-            dynamo=True,
-            opset_version=opset,
-            input_names=["input"],
-            output_names=["output"],
-            verbose=False,
+            graph, (torch.zeros(input_shape),), dynamo=True, opset_version=opset, input_names=["input"],
+            output_names=["output"], verbose=False,
         )
-    assert program is not None
+    if program is None:
+        raise TypeError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
     _forget_origins(model)
-    _name_after_layers(model)
-    onnx.checker.check_model(model, full_check=True)
+    package.checker.check_model(model, full_check=True)
     return model
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Stack traces, source paths and the exporter's notes go: they differ from machine to machine."""
+    graph = model.graph
+    del model.metadata_props[:]
+    model.doc_string = ""
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.command import command_line
 from edgekit.pipeline.folder import RunFolder
 from edgekit.pipeline.proof import check_sparsity, prove
 from edgekit.pipeline.job import Job
@@ -39,7 +40,7 @@ def ship(job: Job, folder: RunFolder, assessor: Assessor, states: list[Assessmen
         recipe=job.recipe.model_dump(mode="json"), data=_about_data(job), seed=job.request.seed, versions=versions(),
         steps=(*rows, last), layers=_layers(shipped), rivals=_rivals(sides, shipped), parity=parity,
         artifact=_about_artifact(job, shipped), profile=shipped.profile.summary() if shipped.profile else None,
-        budget_failures=_failures(job, rows[0], last), warnings=_warnings(job, assessor),
+        command=command_line(job.request), budget_failures=_failures(job, rows[0], last), warnings=_warnings(job, assessor),
     )
     write_page(report, folder.path)
     report.write(folder.path)

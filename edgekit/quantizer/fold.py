@@ -30,7 +30,7 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     The model's own parameters are left as they are. Raises `InputError` where `torch.export` cannot follow
     the network.
     """
-    graph = _exported(model, any_batch)
+    graph = _exported(model, any_batch=any_batch)
     _drop_identities(graph)
     _make_affine(graph)
     with quiet_torch():  # torchao speaks when it is imported
@@ -42,7 +42,19 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     return graph
 
 
-def _exported(model: Model, any_batch: bool) -> fx.GraphModule:
+def folded_batch_norms(model: Model) -> dict[str, str]:
+    """Layers that `folded_graph` folds a batch norm into → that norm, by the network's own names."""
+    norms = [node for node in _exported(model, any_batch=False).graph.nodes if node.target == _BATCH_NORM]
+    return {
+        _layer(operand(operand(norm, 0), 1)): _layer(operand(norm, 1)) for norm in norms if _can_fold(norm)
+    }
+
+
+def _layer(parameter: fx.Node) -> str:
+    return str(parameter.target).rpartition(".")[0]
+
+
+def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
     module = model.module.eval()
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     shape = (2 if any_batch else 1, *model.input_shape[1:])

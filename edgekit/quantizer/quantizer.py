@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from edgekit.quantizer.graphs import operand
-from edgekit.quantizer.observers import HistogramObserver, PerChannelFakeQuantize, PerChannelGrid
+from edgekit.quantizer.observers import HistogramObserver, LearnedGrid, PerChannelFakeQuantize, PerChannelGrid
 from edgekit.quantizer.placement import Placement, place
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.weights import HIGHEST, scales_in
@@ -85,7 +85,15 @@ class Decided:
 
 
 class Trained(Decided):
-    """Quantization-aware training: decided scales, weights rounded as they are at each step."""
+    """Quantization-aware training: scales that start as decided, weights rounded as they are at each step."""
+
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
+        """A scale to train, one for all tensors that share it."""
+        if leader is not node:
+            return SharedQuantizationSpec(leader)
+        grid = self.activations[node.name]
+        start = LearnedGrid.with_args(scale=grid.scale, zero_point=grid.zero_point)
+        return QuantizationSpec(observer_or_fake_quant_ctr=start, **_ACTIVATION)
 
     def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase:  # noqa: ARG002
         """Per output channel, anew at each step."""

@@ -25,9 +25,9 @@ def quantized_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     buffers `<layer>.weight` (int8) and `<layer>.weight_scale`. Takes (1, C, H, W) float32, or any N with
     `any_batch`. Raises `InputError` where the model is not quantized, or has another network's scales.
     """
-    quantization, graph = _decision(model), folded_graph(model, any_batch=any_batch)
+    quantization, graph = decision_of(model), folded_graph(model, any_batch=any_batch)
     placement = place(graph, quantization.rules)
-    _check(model, placement, quantization)
+    check_scales(model, placement, quantization)
     weights = {node.name: str(operand(node, 1).target) for node in placement.channel_axes}
     with quiet_torch():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -46,9 +46,9 @@ def rounded_float_graph(model: Model) -> fx.GraphModule:
     For converters that quantize by themselves: `max|w| / 127` of these weights gives the same integers again.
     Takes (1, C, H, W) float32. Raises `InputError` as `quantized_graph` does.
     """
-    quantization, graph = _decision(model), folded_graph(model)
+    quantization, graph = decision_of(model), folded_graph(model)
     placement = place(graph, quantization.rules)
-    _check(model, placement, quantization)
+    check_scales(model, placement, quantization)
     for node, axis in placement.channel_axes.items():
         weight = tensor_of(graph, operand(node, 1))
         scales = scales_in(graph, node, axis, quantization.activations)
@@ -68,13 +68,15 @@ def _name_weights(converted: fx.GraphModule, weights: dict[str, str]) -> None:
     converted.recompile()
 
 
-def _decision(model: Model) -> Quantization:
+def decision_of(model: Model) -> Quantization:
+    """The model's scales; raises `InputError` where it has none."""
     if model.quantization is None:
         raise InputError(f"{model.name} is not quantized", hint="calibrate it first")
     return model.quantization
 
 
-def _check(model: Model, placement: Placement, quantization: Quantization) -> None:
+def check_scales(model: Model, placement: Placement, quantization: Quantization) -> None:
+    """Raise `InputError` unless there is a scale for each tensor that is to be an integer, and no other."""
     wanted = {node.name for node in placement.leaders}
     if wanted != set(quantization.activations):
         first = min(wanted ^ set(quantization.activations))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import files
 from edgekit import report_text as text
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgekit.report_html.svg import Plot
 
 PAGE: Final = "report.html"
+STATISTICS: Final = ("where", "p50_ms", "p90_ms", "p99_ms")
 SAMPLES: Final = frozenset(("samples_ns", "blocks_ns", "warmup_ns"))
 """Raw samples stand in `report.json`; a page shows their statistics."""
 
@@ -54,15 +56,19 @@ def render(report: Report) -> str:
         layers=layer_views(report.layers),
         tradeoff=tradeoff,
         layer_plots=layer_plots,
-        profile=fact(
-            "profile", {key: value for key, value in (report.profile or {}).items() if key not in SAMPLES}
-        ),
+        profile=_measurement(report.profile or {}),
         samples=len((report.profile or {}).get("samples_ns", ())),
         inputs=_inputs(report),
         text=text,
         command=shlex.join(report.command),
         markup=Markup,
     )
+
+
+def _measurement(profile: Mapping[str, Any]) -> Fact:
+    """The statistics first, then all else that is no raw sample."""
+    first = {key: profile[key] for key in STATISTICS if key in profile}
+    return fact("profile", first | {key: value for key, value in profile.items() if key not in SAMPLES})
 
 
 def _inputs(report: Report) -> list[Fact]:

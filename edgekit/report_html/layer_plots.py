@@ -17,8 +17,10 @@ WIDTH: Final = 400
 """Narrow, with large letters: a telephone shows the plot at four fifths of its size."""
 ROW: Final = 16
 """Units of a layer's bar with its gap: its name fits in at the plot's font size."""
-EDGE: Final = 30
-"""Above the bars for the legend, below for the axis."""
+LEGEND: Final = 44
+"""Above the bars, for two lines."""
+AXIS: Final = 30
+"""Below the bars."""
 FIGURES: Final = 60
 """Right of the longest bar, for the number at its end."""
 NAME_LENGTH: Final = 26
@@ -43,22 +45,24 @@ def layer_plot(
     rows = [layer for layer in layers if value(layer) > 0]
     if not rows:
         return None
-    colours = _colours(layers)
-    names = [_short(row.name) for row in rows]
-    left, height = CHARACTER * max(map(len, names)) + 10, ROW * len(rows) + 2 * EDGE
+    groups = _groups(layers)
+    colours = dict(zip(dict.fromkeys(groups.values()), SERIES, strict=False))
+    names = [_short(row.name or f"({row.operator})") for row in rows]
+    left, height = CHARACTER * max(map(len, names)) + 10, ROW * len(rows) + LEGEND + AXIS
     with drawing():
         figure = Figure(figsize=(WIDTH / UNITS_PER_INCH, height / UNITS_PER_INCH))
         axes = figure.add_axes(
-            (left / WIDTH, EDGE / height, (WIDTH - left - FIGURES) / WIDTH, 1 - 2 * EDGE / height)
+            (left / WIDTH, AXIS / height, (WIDTH - left - FIGURES) / WIDTH, ROW * len(rows) / height)
         )
         _bars(
             axes,
             names,
             [value(row) for row in rows],
-            [colours.get(row.operator, SERIES[-1]) for row in rows],
+            [colours[groups[row.operator]] for row in rows],
             text,
         )
-        _legend(axes, colours)
+        shown = {groups[row.operator] for row in rows}
+        _legend(axes, {group: colour for group, colour in colours.items() if group in shown})
         return inline(figure, name=name, title=title, description=_describe(rows, value, text))
 
 
@@ -95,8 +99,8 @@ def _legend(axes: Axes, colours: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
     axes.legend(
-        handles=[Patch(color=colour, label=_short(operator)) for operator, colour in colours.items()],
-        ncols=4,
+        handles=[Patch(color=colour, label=_short(group)) for group, colour in colours.items()],
+        ncols=2,
         loc="upper right",
         bbox_to_anchor=(1, 1),
         bbox_transform=axes.figure.transFigure,
@@ -111,11 +115,15 @@ def _legend(axes: Axes, colours: dict[str, str]) -> None:
     )
 
 
-def _colours(layers: Sequence[LayerRow]) -> dict[str, str]:
-    """The most frequent operators get a colour each, the same in every plot; the rest share the last."""
-    names = [operator for operator, _ in Counter(layer.operator for layer in layers).most_common()]
-    named = names if len(names) <= len(SERIES) else [*names[: len(SERIES) - 1], OTHER]
-    return dict(zip(named, SERIES, strict=False))
+def _groups(layers: Sequence[LayerRow]) -> dict[str, str]:
+    """Operator → the group whose colour it has in every plot: its own, or one for all that cost little."""
+    macs, uses = Counter[str](), Counter[str]()
+    for layer in layers:
+        macs[layer.operator] += layer.macs
+        uses[layer.operator] += 1
+    names = sorted(uses, key=lambda operator: (-macs[operator], -uses[operator], operator))
+    own = names if len(names) <= len(SERIES) else names[: len(SERIES) - 1]
+    return {operator: operator if operator in own else OTHER for operator in names}
 
 
 def _short(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.report_html.labels import place_labels
 from edgekit.report_html.svg import INK, LINE, MUTED, SERIES, UNITS_PER_INCH, Plot, drawing, inline
+from edgekit.report_text import IDENTICAL_DB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 WIDTH: Final = 440
 HEIGHT: Final = 290
 LINE_LENGTH: Final = 70
-EXACT_DB: Final = 200.0
-"""The cap that stands for "the same numbers": a baseline compared with itself."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +52,13 @@ def tradeoff_plot(report: Report) -> Plot | None:
 
     points, axis, unit = _points(report, accuracy=True), "accuracy on the validation split (%)", "%"
     if not points:
-        points, axis, unit = (
-            _points(report, accuracy=False),
-            "fidelity to the float baseline (SQNR, dB)",
-            "dB",
-        )
+        points, axis, unit = _points(report, accuracy=False), "fidelity to the float network (SQNR, dB)", "dB"
     if not points:
         return None
     sources = list(dict.fromkeys(point.latency.source for point in points))
     with drawing():
         lines = [
-            "latency at batch 1, p50 with a bar to p90 (ms)",
+            "latency at batch 1, p50 with a bar towards p90 (ms)",
             *(line for source in sources for line in textwrap.wrap(source, LINE_LENGTH)),
         ]
         below = 70 + 14 * len(lines)
@@ -71,10 +66,9 @@ def tradeoff_plot(report: Report) -> Plot | None:
             figsize=(WIDTH / UNITS_PER_INCH, (HEIGHT + below) / UNITS_PER_INCH), dpi=UNITS_PER_INCH
         )
         axes = figure.add_axes((0.1, below / (HEIGHT + below), 0.87, (HEIGHT - 30) / (HEIGHT + below)))
+        _frame(axes, points, best=100 if unit == "%" else IDENTICAL_DB)
         _scatter(axes, points)
         axes.set_xlabel("\n".join(lines), labelpad=5, fontsize=10.5)
-        if unit == "%":
-            axes.set_yticks([tick for tick in axes.get_yticks() if tick <= 100], minor=False)
         axes.set_title(axis, loc="left", fontsize=11, color=MUTED, x=-0.1)
         _label(axes, points)
         return inline(
@@ -102,7 +96,19 @@ def _percent(share: float | None) -> float | None:
 
 
 def _below_cap(decibels: float | None) -> float | None:
-    return None if decibels is None or decibels >= EXACT_DB else decibels
+    return None if decibels is None or decibels >= IDENTICAL_DB else decibels
+
+
+def _frame(axes: Axes, points: Sequence[_Point], *, best: float) -> None:
+    """Limits by the medians: the long tail of a busy machine runs out of the plot, it does not squeeze it."""
+    medians, qualities = [point.latency.p50 for point in points], [point.quality for point in points]
+    wide = max(medians) - min(medians) or max(medians)
+    tail = min(max(point.latency.p90 for point in points), max(medians) + wide / 2)
+    axes.set_xlim(max(0.0, min(medians) - 0.25 * wide), tail + 0.15 * wide)
+    high = max(qualities) - min(qualities) or 2.0
+    bottom, top = min(qualities) - 0.18 * high, max(qualities) + 0.18 * high
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([tick for tick in axes.get_yticks() if max(0.0, bottom) <= tick <= min(best, top)])
 
 
 def _scatter(axes: Axes, points: Sequence[_Point]) -> None:
@@ -141,8 +147,6 @@ def _scatter(axes: Axes, points: Sequence[_Point]) -> None:
             )
         )
     axes.grid(visible=True, linewidth=0.6)
-    axes.margins(0.16, 0.16)
-    axes.autoscale_view()  # now: labels are placed by where the points lie
     axes.tick_params(labelsize=10, labelcolor=MUTED, length=0)
     axes.legend(
         handles=handles,

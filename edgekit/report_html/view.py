@@ -123,7 +123,7 @@ def layer_views(layers: Sequence[LayerRow]) -> list[LayerView]:
     """The layer table."""
     return [
         LayerView(
-            name=row.name,
+            name=row.name or NONE,
             operator=row.operator,
             output=" × ".join(str(size) for size in row.output_shape),
             params=f"{row.params:,}",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 
@@ -128,9 +131,10 @@ def test_what_libraries_print_does_not_reach_standard_output() -> None:
     assert done.stderr.splitlines() == ["from Python", "from C", "from a child"]
 
 
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_reader_that_goes_away_is_no_traceback(options: tuple[str, ...]) -> None:
     code = "import os; reader, writer = os.pipe(); os.close(reader); os.dup2(writer, 1)"
-    done = edgekit("targets", "--json", code=code)
+    done = edgekit("targets", *options, code=code)
     assert (done.returncode, done.stderr) == (141, "")
 
 
@@ -169,3 +173,34 @@ def test_a_bug_exits_70_and_leaves_its_traceback_in_a_file(tmp_path: Path) -> No
     assert "ZeroDivisionError" in saved.read_text()
     assert str(saved) in done.stderr
     assert os.access(saved, os.R_OK)
+
+
+def test_a_terminal_gets_its_own_width() -> None:
+    """A pseudo-terminal of 60 columns; standard error is a pipe."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 60))
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script_of(("targets",), "")],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as child:
+        os.close(theirs)
+        shown = b""
+        while part := read(ours):
+            shown += part
+        child.wait(60)
+    os.close(ours)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
+    assert child.returncode == 0
+    assert max(len(line) for line in lines) <= 60
+    assert b"\x1b[1m" in shown  # the header is bold
+
+
+def read(terminal: int) -> bytes:
+    """What a pseudo-terminal has; nothing when its other side is closed (Linux says EIO)."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""

@@ -97,7 +97,7 @@ def test_nothing_is_fetched_and_nothing_runs(page: str, elements: Elements) -> N
 
 
 def test_input_is_escaped_in_text_and_in_plots(report: Report) -> None:
-    evil = '"><img src=x onerror=alert(1)>$\\frac{1}{0}$&'
+    evil = '"><img src=x onerror=alert(1)>$\\frac$&'
     layer = report.layers[3].model_copy(update={"name": evil, "operator": evil, "macs": 10**9})
     step = report.steps[2].model_copy(
         update={"stage": evil, "reason": evil, "details": {evil: {evil: [evil]}}}
@@ -149,7 +149,7 @@ def test_a_missed_budget_is_the_first_thing_said(report: Report) -> None:
 def test_without_accuracy_the_plot_shows_fidelity(report: Report) -> None:
     steps = tuple(step.model_copy(update={"accuracy": None, "val_accuracy": None}) for step in report.steps)
     page = render(report.model_copy(update={"steps": steps, "rivals": ()}))
-    assert "fidelity to the float baseline (SQNR, dB)" in page
+    assert "fidelity to the float network (SQNR, dB)" in page
     assert "accuracy on the validation split" not in page
 
 
@@ -215,3 +215,18 @@ def test_text_and_bars_stand_out(scheme: str) -> None:
         for text in ("ink", "muted", "link", "good", "bad", "warn"):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     assert all(contrast(colours[f"series-{place}"], colours["page"]) >= 3 for place in range(1, 5))
+
+
+def test_operators_keep_their_colour_in_both_plots(report: Report) -> None:
+    """Five kinds: the cheap ones share a colour, and a plot's legend names what it shows."""
+    layer = report.layers[0].model_copy(update={"name": "", "operator": "mean", "macs": 0})
+    page = render(report.model_copy(update={"layers": (*report.layers, layer)}))
+    plots = [
+        page.partition(f'<desc id="{name}-desc">')[2].partition("</svg>")[0]
+        for name in ("macs", "memory-access")
+    ]
+    for plot in plots:
+        for label in (">conv 1x1<", ">depthwise 3x3<", ">conv 3x3<", ">other<"):
+            assert label in plot
+        assert ">linear<" not in plot
+    assert [">(mean)<" in plot for plot in plots] == [False, True]

@@ -63,3 +63,7 @@ def test_budget_in_words() -> None:
     )
     assert text.budget_lines({"budget": {"macs": 0.5}}) == ["at most 50 % of the MACs"]
     assert text.budget_lines({}) == []
+
+
+def test_decibels_at_the_cap_are_no_difference() -> None:
+    assert [text.decibels(value) for value in (None, 34.06, 200.0)] == ["–", "34.1 dB", "identical"]

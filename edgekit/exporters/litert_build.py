@@ -1,0 +1,67 @@
+"""A `.tflite` of a model: the float graph through litert-torch; for INT8, PyTorch's scales on what comes out.
+
+PT2E's quantized graph itself is not converted: that lost 6 dB and left islands of float.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgekit.errors import EdgekitError
+from edgekit.exporters.litert_convert import convert
+from edgekit.exporters.litert_graph import Graph, read_graph
+from edgekit.exporters.litert_match import match
+from edgekit.exporters.litert_names import rename
+from edgekit.exporters.litert_quantize import quantize
+from edgekit.exporters.litert_run import verify_loads
+from edgekit.exporters.litert_scales import resolve_scales
+from edgekit.exporters.litert_verify import describe, verify_scales
+from edgekit.exporters.litert_weights import integer_weights, settle_weights
+from edgekit.quantizer.fold import folded_graph
+from edgekit.quantizer.reference import rounded_float_graph
+
+if TYPE_CHECKING:
+    from torch import fx
+
+    from edgekit.exporters.litert_match import Nodes
+    from edgekit.model import Model, Quantization
+
+
+def build(model: Model) -> tuple[bytes, list[str]]:
+    """The file, which takes (1, H, W, C) float32, and what a report should say of it.
+
+    Raises `MissingError` without the LiteRT packages, `InputError` where the network has an operator that
+    cannot be converted or a layer without scales, `EdgekitError` where the file is not the PyTorch network's.
+    """
+    quantization = model.quantization
+    graph = folded_graph(model) if quantization is None else rounded_float_graph(model)
+    shape = (1, *model.input_shape[1:])
+    content = convert(graph, shape)
+    nodes = match(graph, content, shape)
+    _check_outputs(graph, read_graph(content), nodes)
+    if quantization is None:
+        return rename(content, graph, nodes, ()), []
+    return _integers(rename(content, graph, nodes, quantization.activations), graph, nodes, quantization)
+
+
+def _check_outputs(graph: fx.GraphModule, file: Graph, nodes: Nodes) -> None:
+    for index, node in zip(file.outputs, graph.graph.output_node().all_input_nodes, strict=True):
+        if node.name not in nodes[index]:
+            raise EdgekitError(
+                f"litert-torch's file does not compute what PyTorch's {node.name} is",
+                hint="the converter mistook an operator; choose a target with another runtime",
+            )
+
+
+def _integers(
+    content: bytes, rounded: fx.GraphModule, nodes: Nodes, quantization: Quantization
+) -> tuple[bytes, list[str]]:
+    """The INT8 file of a float one; it is read back and must hold PyTorch's integers and scales."""
+    before = read_graph(content)
+    scales = resolve_scales(before, nodes, quantization.activations)
+    layers = integer_weights(rounded, quantization)
+    quantized = settle_weights(quantize(content, scales.of), content, layers)
+    verify_loads(quantized)
+    after = read_graph(quantized)
+    verify_scales(after, {before.tensors[index].name: scale for index, scale in scales.of.items()})
+    return quantized, [*describe(after), *scales.notes]

@@ -1,0 +1,95 @@
+"""`edgekit profile|evaluate|export`: what others read, what people read, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edgekit.cli.app import app
+from edgekit.measurement import DeviceState, Executed, Profile
+from edgekit.pipeline import evaluating, profiling
+from edgekit.pipeline.evaluating import Evaluation
+from edgekit.pipeline.profiling import CostProfile
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def measured() -> Profile:
+    """A hundred samples in two processes."""
+    state = DeviceState(facts={"governor": "unknown"})
+    return Profile(
+        device="some CPU",
+        runtime="onnxruntime",
+        runtime_version="1.31",
+        threads=2,
+        blocks_ns=((1_000_000,) * 50, (2_000_000,) * 50),
+        warmup_ns=((9_000_000,),) * 2,
+        load_ns=(1, 1),
+        executed=Executed(
+            operators={"QLinearConv": 52}, integer_operators=52, float_operators=1, precision="f32"
+        ),
+        before=state,
+        after=state,
+        source="proxy",
+    )
+
+
+def test_the_static_side_of_a_network() -> None:
+    result = run("profile", "mobilenetv2", "--input-size", "64", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert {"params", "macs", "memory_access_bytes", "receptive_field", "layers", "latency"} <= set(document)
+    assert document["params"] == 3_504_872
+    assert document["macs"] == sum(layer["macs"] for layer in document["layers"])
+    assert document["latency"] is None
+    table = run("profile", "mobilenetv2", "--input-size", "64", "--layers").stdout
+    assert "3.5 M" in table
+    assert "depthwise 3x3" in table
+
+
+def test_a_measured_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "profile", lambda *_, **__: CostProfile("x", None, measured()))
+    text = run("profile", "somewhere").stdout
+    assert "p50 1.500 ms, p90 2.000 ms" in text
+    assert "proxy:onnxruntime on some CPU" in text
+    assert "52 in int8, 1 in f32" in text
+    latency = json.loads(run("profile", "somewhere", "--json").stdout)["latency"]
+    assert latency["p50_ms"] == 1.5
+    assert len(latency["samples_ns"]) == 100
+
+
+def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Evaluation("mobilenetv2", "int8", "litert", "digits", 360, 0.98056, 41.26)
+    monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: found)
+    text = run("evaluate", "runs/x").stdout
+    assert "98.06 %" in text
+    assert "41.3 dB" in text
+    assert json.loads(run("evaluate", "runs/x", "--json").stdout)["accuracy"] == 0.98056
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("profile", "mobilenet2"), "mobilenetv2"),
+        (("profile", "mobilenetv2", "--target", "jetsn"), "jetson"),
+        (("profile", "mobilenetv2", "--input-size", "0"), "--input-size"),
+        (("evaluate", "nowhere"), "nowhere holds no artifact"),
+        (("export", "mobilenetv2", "--target", "host"), "--out"),
+        (("export", "mobilenetv2", "--target", "host", "--out", "taken"), "taken exists already"),
+        (("export", "mobilenet2", "--target", "host", "--out", "new"), "mobilenetv2"),
+    ],
+)
+def test_bad_input(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").mkdir()
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    assert said in result.stderr
+    assert not Path("new").exists()
