@@ -37,11 +37,27 @@ def load(path: str | Path) -> Model:
     return load_any(path)
 
 
-def profile(model: str | Path, *, target: str | None = None, input_size: int = 224, width: float = 1.0,
-            num_classes: int = 1000, threads: int = 2, device: str = "local",
-            progress: Progress | None = None) -> CostProfile:
-    """What a zoo network costs at (1, 3, input_size, input_size), or how fast an artifact runs; see `pipeline.profiling`."""
+def profile(
+    model: str | Path,
+    *,
+    target: str | None = None,
+    input_size: int = 224,
+    width: float = 1.0,
+    num_classes: int = 1000,
+    threads: int = 2,
+    device: str = "local",
+    progress: Progress | None = None,
+) -> CostProfile:
+    """What a zoo network costs at (1, 3, input_size, input_size), or how fast an artifact runs."""
     from edgekit.pipeline.profiling import profile as run
 
-    return run(model, target=target, input_size=input_size, width=width, num_classes=num_classes, threads=threads,
-               device=device, progress=progress)
+    return run(
+        model,
+        target=target,
+        input_size=input_size,
+        width=width,
+        num_classes=num_classes,
+        threads=threads,
+        device=device,
+        progress=progress,
+    )

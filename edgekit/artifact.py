@@ -43,6 +43,8 @@ class Artifact(Frozen):
     outputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing
     labels: tuple[str, ...]
+    companions: tuple[str, ...] = ()
+    """Files that the runtime does not open: a rival in another precision, a script."""
     runtime_options: Mapping[str, str] = {}
     """What the runtime was told when its figures were taken (`precision`, for one)."""
     notes: tuple[str, ...] = ()
@@ -72,12 +74,15 @@ class ArtifactFolder:
     @property
     def compressed_size_bytes(self) -> int:
         """The same files after gzip -9: what a download costs, and where zeros show."""
-        return sum(len(gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)) for path in self.model_files)
+        return sum(
+            len(gzip.compress(path.read_bytes(), compresslevel=9, mtime=0)) for path in self.model_files
+        )
 
     @property
     def model_files(self) -> list[Path]:
-        """The files that the runtime needs, without the known answers."""
-        return [files.inside(self.folder, name) for name in self.manifest.sha256 if name != PARITY]
+        """The files that the runtime needs, without the known answers and the companions."""
+        others = {PARITY, *self.manifest.companions}
+        return [files.inside(self.folder, name) for name in self.manifest.sha256 if name not in others]
 
     def parity(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Known inputs (n, C, H, W) and the network's outputs for them, float32."""
@@ -95,7 +100,9 @@ class ArtifactFolder:
             if not path.is_file():
                 raise InputError(f"{path} is missing", hint="the manifest beside it lists it; export again")
             if files.sha256(path) != expected:
-                raise InputError(f"{path} was changed: its SHA-256 is not the manifest's", hint="export again")
+                raise InputError(
+                    f"{path} was changed: its SHA-256 is not the manifest's", hint="export again"
+                )
 
 
 def load_artifact(path: Path) -> ArtifactFolder:
@@ -106,8 +113,10 @@ def load_artifact(path: Path) -> ArtifactFolder:
     try:
         artifact = Artifact.model_validate_json(manifest.read_text(encoding="utf-8")).at(folder)
     except OSError as error:
-        raise InputError(f"{path} holds no artifact: no readable {MANIFEST} in {folder}",
-                         hint="give a run's folder, or its artifact/ folder") from error
+        raise InputError(
+            f"{path} holds no artifact: no readable {MANIFEST} in {folder}",
+            hint="give a run's folder, or its artifact/ folder",
+        ) from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"{manifest} is not a manifest of edgekit: {error}") from error
     artifact.verify()

@@ -39,9 +39,15 @@ def save_model(model: Model, folder: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
     files.write_bytes(folder / WEIGHTS, save(tensors))
     structure = Structure(
-        name=model.name, source=model.source, input_shape=model.input_shape, task=model.task,
-        preprocessing=model.preprocessing, labels=model.labels, sparsity=dict(model.sparsity),
-        quantization=model.quantization, lineage=model.lineage,
+        name=model.name,
+        source=model.source,
+        input_shape=model.input_shape,
+        task=model.task,
+        preprocessing=model.preprocessing,
+        labels=model.labels,
+        sparsity=dict(model.sparsity),
+        quantization=model.quantization,
+        lineage=model.lineage,
     )
     files.write_json(folder / STRUCTURE, structure.model_dump(mode="json"))
 

@@ -68,5 +68,7 @@ def inside(folder: Path, name: str) -> Path:
     """`folder/name`, refused where `name` climbs out of the folder (a manifest is somebody's input)."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise InputError(f"{name!r} points outside {folder}", hint="the manifest was edited or is not edgekit's")
+        raise InputError(
+            f"{name!r} points outside {folder}", hint="the manifest was edited or is not edgekit's"
+        )
     return path

@@ -79,9 +79,19 @@ class Profile(Frozen):
     @property
     def where(self) -> str:
         """`measured:<device>` or `proxy:<runtime on device>`, as reports print it."""
-        return f"measured:{self.device}" if self.source == "measured" else f"proxy:{self.runtime} on {self.device}"
+        return (
+            f"measured:{self.device}"
+            if self.source == "measured"
+            else f"proxy:{self.runtime} on {self.device}"
+        )
 
     def summary(self) -> dict[str, object]:
         """The profile as `report.json` and `--json` give it: statistics beside the raw samples."""
-        return {**self.model_dump(mode="json"), "samples_ns": self.samples_ns, "p50_ms": self.p50_ms,
-                "p90_ms": self.p90_ms, "p99_ms": self.p99_ms, "where": self.where}
+        return {
+            **self.model_dump(mode="json"),
+            "samples_ns": self.samples_ns,
+            "p50_ms": self.p50_ms,
+            "p90_ms": self.p90_ms,
+            "p99_ms": self.p99_ms,
+            "where": self.where,
+        }

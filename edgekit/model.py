@@ -89,8 +89,14 @@ class Model:
     quantization: Quantization | None = None
     lineage: tuple[Event, ...] = ()
 
-    def after(self, event: Event, *, module: nn.Module | None = None, sparsity: Mapping[str, str] | None = None,
-              quantization: Quantization | None = None) -> Model:
+    def after(
+        self,
+        event: Event,
+        *,
+        module: nn.Module | None = None,
+        sparsity: Mapping[str, str] | None = None,
+        quantization: Quantization | None = None,
+    ) -> Model:
         """The model that a stage returns: what it changed, and one more event in the lineage."""
         return replace(
             self,
@@ -101,6 +107,6 @@ class Model:
         )
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["int8", "fp32"]:
         """`int8` or `fp32`."""
         return "fp32" if self.quantization is None else "int8"

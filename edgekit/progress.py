@@ -10,7 +10,9 @@ from typing import Protocol
 class Advance(Protocol):
     """Tells that `steps` more are done; `note` is the state worth reading (a loss, an accuracy)."""
 
-    def __call__(self, steps: int = 1, *, note: str = "") -> None: ...
+    def __call__(self, steps: int = 1, *, note: str = "") -> None:
+        """Advance."""
+        ...
 
 
 class Progress(Protocol):

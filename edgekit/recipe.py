@@ -36,8 +36,8 @@ class RecoverOptions(Frozen):
     """Fine-tuning with distillation from the unpruned network; see `stages/recover.py`."""
 
     kind: Literal["recover"]
-    epochs: int = Field(default=10, ge=1)
-    learning_rate: float = Field(default=0.02, gt=0)
+    epochs: int = Field(default=14, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
     batch_size: int = Field(default=64, ge=2)
     distillation: float = Field(default=0.5, ge=0, le=1)
     """Weight of the teacher's soft labels in the loss; the rest is cross-entropy on the true ones."""
@@ -58,7 +58,9 @@ class QuantizeOptions(Frozen):
     counts: tuple[Gain, ...] = ("latency", "size", "memory")
 
 
-Stage = Annotated[SparsifyOptions | PruneOptions | RecoverOptions | QuantizeOptions, Field(discriminator="kind")]
+Stage = Annotated[
+    SparsifyOptions | PruneOptions | RecoverOptions | QuantizeOptions, Field(discriminator="kind")
+]
 
 
 class TrainOptions(Frozen):

@@ -21,18 +21,25 @@ class Int8Rules(Frozen):
     symmetric_activations: bool
     """Zero point 0 everywhere (TensorRT); else affine, per tensor."""
     quantize_results: bool
-    """The result of every convolution and linear layer carries Q/DQ, even where only float operators read it."""
+    """The result of every convolution and linear layer carries Q/DQ, even where only float operators read it;
+    that of the last one, where it is the network's output, only with `quantize_output`."""
     quantize_output: bool
     """The network's output carries Q/DQ too (LiteRT: every tensor of the file is an integer)."""
     quantize_pooling: bool
     """Q/DQ around average pooling, so that it runs on integers."""
     quantize_multiply: bool
     """Q/DQ around the product of two activations (squeeze-and-excitation's gate)."""
+    quantize_movement: bool
+    """Between two integer operators, Q/DQ of the same scale after each that only moves values (reshape, split,
+    max pooling); without, runtimes must see through these."""
     residual_inputs: Literal["both", "skip", "none"]
     """Inputs of a residual add that carry Q/DQ: both; only the branch that does not come straight from a conv;
     or only those that are integers for another reason."""
     residual_output: bool
     """The add's result carries Q/DQ."""
+    unsigned_activations: bool
+    """Files hold activations as uint8, q + 128: ONNX Runtime makes int8 activations uint8 on x86, but not those
+    that two operators read, and then leaves these operators in float."""
     fused_activations: tuple[str, ...]
     """What a convolution, linear layer or add computes in one go: no Q/DQ before these (`relu`, `relu6`, `clamp`
     for other bounds, else ATen's names)."""
@@ -88,7 +95,9 @@ class Target(Frozen):
             return False
         tree = Path("/proc/device-tree/model")
         board = tree.read_text(errors="replace") if self.host.device_tree and tree.exists() else ""
-        return (not self.host.machine or platform.machine() in self.host.machine) and self.host.device_tree in board
+        return (
+            not self.host.machine or platform.machine() in self.host.machine
+        ) and self.host.device_tree in board
 
 
 def load_target(name_or_path: str) -> Target:
@@ -103,5 +112,9 @@ def list_targets() -> list[Target]:
 
 @cache
 def _aliases() -> dict[str, str]:
-    return {alias: target.id for path in sorted(folder_of("target").glob("*.toml"))
-            for target in [read_named(Target, "target", path.stem, aliases={})] for alias in target.aliases}
+    return {
+        alias: target.id
+        for path in sorted(folder_of("target").glob("*.toml"))
+        for target in [read_named(Target, "target", path.stem, aliases={})]
+        for alias in target.aliases
+    }

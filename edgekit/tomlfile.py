@@ -30,7 +30,9 @@ def read_named(schema: type[Value], kind: Kind, name_or_path: str, *, aliases: M
         known = {found.stem for found in folder_of(kind).glob("*.toml")}
         name = aliases.get(name_or_path, name_or_path)
         if name not in known:
-            raise unknown(kind, name_or_path, known | set(aliases), hint=f"(or give the path of a {kind} file, *.toml)")
+            raise unknown(
+                kind, name_or_path, known | set(aliases), hint=f"(or give the path of a {kind} file, *.toml)"
+            )
         path = folder_of(kind) / f"{name}.toml"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -43,8 +45,10 @@ def read_named(schema: type[Value], kind: Kind, name_or_path: str, *, aliases: M
     except ValidationError as error:
         raise InputError(_explain(path, error, schema)) from error
     if getattr(value, "id", path.stem) != path.stem:
-        raise InputError(f"{path}: id {getattr(value, 'id', '')!r} differs from the file's name",
-                         hint=f"write id = {path.stem!r}, or rename the file")
+        raise InputError(
+            f"{path}: id {getattr(value, 'id', '')!r} differs from the file's name",
+            hint=f"write id = {path.stem!r}, or rename the file",
+        )
     return value
 
 

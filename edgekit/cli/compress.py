@@ -34,7 +34,7 @@ def compress(
     with output(as_json=as_json) as sink:
         from edgekit.cli.stage_table import print_report
         from edgekit.pipeline import compress as run
-        from edgekit.pipeline import plan, resolve
+        from edgekit.pipeline import resolve
 
         request = Request(
             model=model,
@@ -55,11 +55,7 @@ def compress(
             max_latency_ms=max_latency,
             max_macs=max_macs,
         )
-        progress = shown()
-        job = resolve(request)
-        for line in plan(job):
-            progress.say(line)
-        done = run(job, progress)
+        done = run(resolve(request), shown())
         report = done.report
         sink.show(report.model_dump(mode="json"), lambda console: print_report(console, report, done.folder))
     if report.budget_failures:

@@ -1,8 +1,8 @@
 """Exporters: the only code that knows file formats; one module a format, imported when it is asked for.
 
 A format's module holds `export(model, target, folder) -> Written`, which writes the file, and
-`count(path) -> Counts` and `weights(path)`, which read it back without running it; where the format lets one look inside,
-`first_divergence(model, path, images)` names the first layer that departs from PyTorch's.
+`count(path) -> Counts` and `weights(path)`, which read it back without running it; where the format lets one
+look inside, `first_divergence(model, path, images)` names the first layer that departs from PyTorch's.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Written:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     files: tuple[str, ...]
-    """All files, `model_file` first."""
+    """What the runtime needs, `model_file` first."""
+    companions: tuple[str, ...] = ()
+    """What travels along without the runtime opening it."""
     notes: tuple[str, ...] = ()
 
 
@@ -62,11 +64,23 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
     from edgekit.quantizer.outputs import network_outputs
 
     written = _format(target.format).export(model, target, folder)
-    files.write_bytes(folder / PARITY, _npz({"inputs": known_inputs, "outputs": network_outputs(model, known_inputs)}))
+    files.write_bytes(
+        folder / PARITY, _npz({"inputs": known_inputs, "outputs": network_outputs(model, known_inputs)})
+    )
+    names = (*written.files, *written.companions, PARITY)
     artifact = Artifact(
-        model=model.name, task=model.task, format=target.format, precision=model.precision, model_file=written.model_file,
-        sha256={name: files.sha256(folder / name) for name in (*written.files, PARITY)}, inputs=written.inputs,
-        outputs=written.outputs, preprocessing=model.preprocessing, labels=model.labels, notes=written.notes,
+        model=model.name,
+        task=model.task,
+        format=target.format,
+        precision=model.precision,
+        model_file=written.model_file,
+        sha256={name: files.sha256(folder / name) for name in names},
+        inputs=written.inputs,
+        outputs=written.outputs,
+        companions=written.companions,
+        preprocessing=model.preprocessing,
+        labels=model.labels,
+        notes=written.notes,
     ).at(folder)
     artifact.write()
     return artifact
@@ -89,7 +103,9 @@ def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:
     module = _format(artifact.manifest.format)
     if not hasattr(module, "first_divergence"):
         return f"{artifact.manifest.format} files cannot be compared layer by layer"
-    return str(module.first_divergence(model, artifact.model_path, images) or "no single layer: the error builds up")
+    return str(
+        module.first_divergence(model, artifact.model_path, images) or "no single layer: the error builds up"
+    )
 
 
 def _format(name: str) -> ModuleType:

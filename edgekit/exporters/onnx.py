@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import files
@@ -11,41 +10,99 @@ from edgekit.errors import EdgekitError
 from edgekit.exporters import Written
 from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.exporters.onnx_read import count, weights
-from edgekit.exporters.tensorrt import add_engine_script, breaches
+from edgekit.exporters.tensorrt_rules import breaches
+from edgekit.exporters.tensorrt_script import write_script
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import quantized_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from onnx import ModelProto, ValueInfoProto
+
+    from edgekit.exporters.onnx_divergence import LayerParity
     from edgekit.model import Model
+    from edgekit.parity import Array
     from edgekit.target import Target
 
-__all__ = ["count", "export", "weights"]
+__all__ = ["count", "export", "first_divergence", "weights"]
 
-MODEL_FILE = "model.onnx"
+MODEL_FILE, HALF_FILE = "model.onnx", "model-fp16.onnx"
 DEFAULT_OPSET = 19
 
 
 def export(model: Model, target: Target, folder: Path) -> Written:
-    """Write `model.onnx` at the target's opset, batch 1; for TensorRT also the script that builds the engine.
+    """Write `model.onnx` at the target's opset, batch 1.
 
+    For TensorRT also the FP16 rival, `model-fp16.onnx`, and the script that builds both engines on the device.
     Raises `MissingError` without onnx, `EdgekitError` where an INT8 file breaks TensorRT's rules.
     """
+    proto = to_proto(model, target)
+    _write(folder / MODEL_FILE, proto)
+    written = Written(
+        model_file=MODEL_FILE,
+        inputs=tensor_specs(proto.graph.input),
+        outputs=tensor_specs(proto.graph.output),
+        files=(MODEL_FILE,),
+        notes=(f"opset {_opset(target)}",),
+    )
+    return _for_tensorrt(model, target, folder, written, proto) if target.runtime == "tensorrt" else written
+
+
+def to_proto(model: Model, target: Target) -> ModelProto:
+    """The graph of `model.onnx`: integers as the target's rules want them stored."""
     graph = folded_graph(model) if model.quantization is None else quantized_graph(model)
-    opset = target.opset or DEFAULT_OPSET
-    proto = to_onnx(graph, (1, *model.input_shape[1:]), opset)
-    files.write_bytes(folder / MODEL_FILE, proto.SerializeToString(deterministic=True))
-    names, notes = [MODEL_FILE], [f"opset {opset}"]
-    if target.runtime == "tensorrt":
-        if model.quantization is not None and (broken := breaches(folder / MODEL_FILE, opset=opset)):
-            raise EdgekitError(f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}")
-        names.append(add_engine_script(folder))
-        notes.append("no engine was built: engines are built on the device, by build_engine.sh")
-    return Written(model_file=MODEL_FILE, inputs=_specs(proto.graph.input), outputs=_specs(proto.graph.output),
-                   files=tuple(names), notes=tuple(notes))
+    proto = to_onnx(graph, (1, *model.input_shape[1:]), _opset(target))
+    if model.quantization is not None and model.quantization.rules.unsigned_activations:
+        from edgekit.exporters.onnx_rewrite import make_unsigned
+
+        make_unsigned(proto)
+    return proto
 
 
-def _specs(values: object) -> tuple[TensorSpec, ...]:
+def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
+    """The first integer tensor below 25 dB against PyTorch in ONNX Runtime, for images (n, C, H, W) float32."""
+    from edgekit.exporters import onnx_divergence
+
+    return onnx_divergence.first_divergence(model, path, images)
+
+
+def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, proto: ModelProto) -> Written:
+    from edgekit.exporters.onnx_rewrite import to_half
+
+    if model.quantization is not None and (broken := breaches(folder / MODEL_FILE, opset=_opset(target))):
+        raise EdgekitError(f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}")
+    full = proto
+    if model.quantization is not None:
+        full = to_onnx(folded_graph(model), (1, *model.input_shape[1:]), _opset(target))
+    _write(folder / HALF_FILE, to_half(full))
+    script = write_script(folder, precision=model.precision, sparse=bool(model.sparsity))
+    return Written(
+        model_file=written.model_file,
+        inputs=written.inputs,
+        outputs=written.outputs,
+        files=written.files,
+        companions=(HALF_FILE, script),
+        notes=(*written.notes, f"no engine was built here: engines are built on the device, by {script}"),
+    )
+
+
+def _write(path: Path, proto: ModelProto) -> None:
+    files.write_bytes(path, proto.SerializeToString(deterministic=True))
+
+
+def _opset(target: Target) -> int:
+    return target.opset or DEFAULT_OPSET
+
+
+def tensor_specs(values: Iterable[ValueInfoProto]) -> tuple[TensorSpec, ...]:
+    """The signature of a graph's inputs or outputs."""
     layouts = {4: "NCHW", 2: "NC"}
-    shapes = [(value.name, tuple(int(size.dim_value) for size in value.type.tensor_type.shape.dim)) for value in values]  # type: ignore[attr-defined]
-    return tuple(TensorSpec(name=name, shape=shape, dtype="float32", layout=layouts.get(len(shape), "?" * len(shape)))
-                 for name, shape in shapes)
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}
+    return tuple(
+        TensorSpec(
+            name=name, shape=tuple(shape), dtype="float32", layout=layouts.get(len(shape), "?" * len(shape))
+        )
+        for name, shape in shapes.items()
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,30 +22,24 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
     """
     package = optional.load("onnx", extra="onnx")
     optional.load("onnxscript", extra="onnx")
+    from edgekit.exporters.onnx_rewrite import forget_origins, name_after_layers
+
     for part in graph.modules():
         part.training = False  # a graph from torch.export has no modes, and warns unless it says so
-    # One line for each of torchvision's operators where torchvision is not installed: of no use to anybody.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with quiet_torch(), torch.no_grad():
         program = torch.onnx.export(
-            graph, (torch.zeros(input_shape),), dynamo=True, opset_version=opset, input_names=["input"],
-            output_names=["output"], verbose=False,
+            graph,
+            (torch.zeros(input_shape),),
+            dynamo=True,
+            opset_version=opset,
+            input_names=["input"],
+            output_names=["output"],
+            verbose=False,
         )
     if program is None:
         raise TypeError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
-    _forget_origins(model)
+    forget_origins(model)
+    name_after_layers(model)
     package.checker.check_model(model, full_check=True)
     return model
-
-
-def _forget_origins(model: onnx.ModelProto) -> None:
-    """Stack traces, source paths and the exporter's notes go: they differ from machine to machine."""
-    graph = model.graph
-    del model.metadata_props[:]
-    model.doc_string = ""
-    graph.doc_string = ""
-    del graph.metadata_props[:]
-    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""

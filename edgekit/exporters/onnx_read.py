@@ -30,7 +30,11 @@ class OnnxFile:
     @cached_property
     def weighted(self) -> list[Any]:
         """Convolutions and linear layers: operators whose second input comes from a constant."""
-        return [node for node in self.nodes if node.op_type in WEIGHTED and self.constant_behind(node.input[1]) is not None]
+        return [
+            node
+            for node in self.nodes
+            if node.op_type in WEIGHTED and self.constant_behind(node.input[1]) is not None
+        ]
 
     @cached_property
     def producer(self) -> dict[str, Any]:
@@ -59,13 +63,20 @@ class OnnxFile:
     @property
     def opset(self) -> int:
         """The version of the standard operators."""
-        return next(int(entry.version) for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        return next(
+            int(entry.version) for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")
+        )
 
     def constant_behind(self, value: str) -> str | None:
         """The name of the constant that a value is, seen through Q/DQ, transposes and reshapes."""
         while value not in self.constants:
             node = self.producer.get(value)
-            if node is None or node.op_type not in ("DequantizeLinear", "QuantizeLinear", "Transpose", "Reshape"):
+            if node is None or node.op_type not in (
+                "DequantizeLinear",
+                "QuantizeLinear",
+                "Transpose",
+                "Reshape",
+            ):
                 return None
             value = node.input[0]
         return value

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgekit import optional
+import numpy as np
+
+from edgekit import files, optional
 from edgekit.exporters import Counts, Written
-from edgekit.exporters import onnx as onnx_format
+from edgekit.exporters.onnx import tensor_specs, to_proto
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from edgekit.model import Model
     from edgekit.parity import Array
     from edgekit.target import Target
 
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
+_MOVEMENT = (
+    "Reshape",
+    "Transpose",
+    "Split",
+    "VariadicSplit",
+    "Squeeze",
+    "Unsqueeze",
+    "StridedSlice",
+    "MaxPool",
+)
+_NUMBERED = re.compile(r"[A-Z]\w*_\d+")
 
 
 def export(model: Model, target: Target, folder: Path) -> Written:
@@ -25,34 +41,72 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     Raises `MissingError` without openvino or onnx.
     """
     openvino = optional.load("openvino", extra="openvino")
-    with tempfile.TemporaryDirectory() as name:
-        written = onnx_format.export(model, target, Path(name))
-        network = openvino.convert_model(str(Path(name) / written.model_file))
-        openvino.save_model(network, str(folder / MODEL_FILE), compress_to_fp16=False)
-    return Written(model_file=MODEL_FILE, inputs=written.inputs, outputs=written.outputs,
-                   files=(MODEL_FILE, WEIGHTS_FILE), notes=written.notes)
+    proto = to_proto(model, target)
+    network = openvino.Core().read_model(proto.SerializeToString())
+    _simplify(network)
+    _name_by_place(network)
+    with tempfile.TemporaryDirectory() as temporary:
+        openvino.save_model(network, Path(temporary) / MODEL_FILE, compress_to_fp16=False)
+        for name in (MODEL_FILE, WEIGHTS_FILE):
+            files.write_bytes(folder / name, (Path(temporary) / name).read_bytes())
+    return Written(
+        model_file=MODEL_FILE,
+        inputs=tensor_specs(proto.graph.input),
+        outputs=tensor_specs(proto.graph.output),
+        files=(MODEL_FILE, WEIGHTS_FILE),
+    )
+
+
+def _simplify(network: Any) -> None:
+    """What `openvino.convert_model` does after reading; that function also reports its use to Intel."""
+    from openvino._offline_transformations import (
+        apply_moc_transformations,
+        compress_quantize_weights_transformation,
+    )
+
+    apply_moc_transformations(network, cf=False, smart_reshape=True)
+    compress_quantize_weights_transformation(network)
+
+
+def _name_by_place(network: Any) -> None:
+    """OpenVINO numbers operators by how many the process has made; their place in the graph is always the same."""
+    for index, node in enumerate(network.get_ordered_ops()):
+        if _NUMBERED.fullmatch(node.get_friendly_name()):
+            node.set_friendly_name(f"{node.get_type_name()}_{index}")
 
 
 def count(path: Path) -> Counts:
-    """Weighted operators whose weights are stored as int8 behind a dequantization, of all weighted ones."""
-    operators = _weighted(path)
-    return Counts(integer=sum(value.dtype == "int8" for value in operators.values()), weighted=len(operators))
+    """Weighted operators whose activation is quantized and whose weights are stored as int8, of all of them."""
+    operators = list(_weighted(path))
+    integer = sum(
+        weight.get_element_type().get_type_name() == "i8"
+        and _is_quantized(operator.input_value(0).get_node())
+        for operator, weight in operators
+    )
+    return Counts(integer=integer, weighted=len(operators))
 
 
 def weights(path: Path) -> dict[str, Array]:
-    """Layer → its stored weights; grouped ones as (groups, out/groups, in/groups, …)."""
-    return _weighted(path)
+    """Layer → its stored weights (out, in / groups, …), int8 or float32, by the names that the network gave."""
+    return {
+        weight.get_friendly_name().removesuffix(".weight"): np.array(weight.data)
+        for _, weight in _weighted(path)
+    }
 
 
-def _weighted(path: Path) -> dict[str, Array]:
-    openvino = optional.load("openvino", extra="openvino")
-    found: dict[str, Array] = {}
-    for node in openvino.Core().read_model(str(path)).get_ordered_ops():
+def _weighted(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Convolutions and linear layers, each with the constant that its weights come from."""
+    network = optional.load("openvino", extra="openvino").Core().read_model(path)
+    for node in network.get_ordered_ops():
         if node.get_type_name() in WEIGHTED:
             source = node.input_value(1).get_node()
             while source.get_type_name() != "Constant" and source.get_input_size():
                 source = source.input_value(0).get_node()
             if source.get_type_name() == "Constant":
-                found[source.get_friendly_name().removesuffix(".weight")] = source.data
-    return found
+                yield node, source
 
+
+def _is_quantized(node: Any) -> bool:
+    while node.get_type_name() in _MOVEMENT:
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "FakeQuantize")

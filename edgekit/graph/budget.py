@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Choice:
 
 
 def importance(module: nn.Module, channels: ChannelGraph) -> dict[int, float]:
-    """Class → its squared L2 norm over all its slots, relative to the mean of its group (Li et al. 2017; Fang et al. 2023).
+    """Class → its squared L2 norm over all its slots, relative to its group (Li et al. 2017; Fang et al. 2023).
 
     Relative to the group, because layers differ in scale by more than their channels do. Only weights of
     convolutions and linear layers count: a batch-norm scale is already in the next layer's reach.
@@ -39,10 +40,14 @@ def importance(module: nn.Module, channels: ChannelGraph) -> dict[int, float]:
         if weight is None or weight.dim() < 2:
             continue
         if not torch.isfinite(weight).all():
-            raise InputError(f"{slot.parameter} holds NaN or infinite weights", hint="train or load the network again")
+            raise InputError(
+                f"{slot.parameter} holds NaN or infinite weights", hint="train or load the network again"
+            )
         norms = weight.detach().double().square().movedim(slot.axis, 0).flatten(1).sum(dim=1)
-        for name, value in zip(slot.labels.tolist(), (norms / norms.mean().clamp_min(1e-30)).tolist(), strict=True):
-            totals[name] += value / len(slot.labels) * len(slot.labels.unique())
+        for name, value in zip(
+            slot.labels.tolist(), (norms / norms.mean().clamp_min(1e-30)).tolist(), strict=True
+        ):
+            totals[name] += value / len(slot.labels) * len(torch.unique(slot.labels))
     for group in channels.groups:
         names = group.classes.tolist()
         mean = sum(totals[name] for name in names) / len(names) or 1.0
@@ -50,8 +55,9 @@ def importance(module: nn.Module, channels: ChannelGraph) -> dict[int, float]:
     return dict(totals)
 
 
-def choose(channels: ChannelGraph, scores: Mapping[int, float], graph: fx.GraphModule, *, macs: int,
-           multiple: int) -> Choice:
+def choose(
+    channels: ChannelGraph, scores: Mapping[int, float], graph: fx.GraphModule, *, macs: int, multiple: int
+) -> Choice:
     """Remove blocks of channels, the least important first, until at most `macs` are left.
 
     A group's width stays a multiple of `multiple` and never falls under it, so that kernels run full.
@@ -61,7 +67,11 @@ def choose(channels: ChannelGraph, scores: Mapping[int, float], graph: fx.GraphM
         reasons = sorted({group.frozen for group in channels.groups})
         raise InputError(f"nothing can be pruned: {'; '.join(reasons) or 'the network has no channels'}")
     count = MacsCounter(graph, channels)
-    blocks = [block for index, group in enumerate(channels.prunable) for block in _blocks(group, scores, multiple, index)]
+    blocks = [
+        block
+        for index, group in enumerate(channels.prunable)
+        for block in _blocks(group, scores, multiple, index)
+    ]
     heapq.heapify(blocks)
     now, removed = count(), []
     while now > macs and blocks:
@@ -70,18 +80,23 @@ def choose(channels: ChannelGraph, scores: Mapping[int, float], graph: fx.GraphM
         count.remove(names)
         now = count()
     if now > macs:
-        raise BudgetError(f"pruning cannot reach {human_count(macs)} MACs: {human_count(now)} are left when every "
-                          f"group has {multiple} channels", hint=f"ask for at least {now:,} MACs")
+        raise BudgetError(
+            f"pruning cannot reach {human_count(macs)} MACs: {human_count(now)} are left when every "
+            f"group has {multiple} channels",
+            hint=f"ask for at least {now:,} MACs",
+        )
     return Choice(torch.tensor(removed, dtype=torch.int64), now)
 
 
-def _blocks(group: Group, scores: Mapping[int, float], multiple: int, index: int) -> list[tuple[float, int, int, list[int]]]:
+def _blocks(
+    group: Group, scores: Mapping[int, float], multiple: int, index: int
+) -> list[tuple[float, int, int, list[int]]]:
     """The group's removable blocks as (score, group, place, classes); a later block never leaves before an earlier."""
     ranked = sorted(group.classes.tolist(), key=lambda name: scores[name])
     first = len(ranked) % multiple or multiple
     cuts = [0, *range(first, len(ranked) - multiple + 1, multiple)]
     blocks, floor = [], 0.0
-    for place, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for place, (start, end) in enumerate(itertools.pairwise(cuts)):
         floor = max(floor, sum(scores[name] for name in ranked[start:end]) / (end - start))
         blocks.append((floor, index, place, ranked[start:end]))
     return blocks
@@ -94,7 +109,9 @@ class MacsCounter:
         self._where: dict[int, list[tuple[Axis, int]]] = defaultdict(list)
         for slot in channels.slots:
             if slot.axis < 2:
-                for name, times in zip(*(part.tolist() for part in slot.labels.unique(return_counts=True)), strict=True):
+                for name, times in zip(
+                    *(part.tolist() for part in torch.unique(slot.labels, return_counts=True)), strict=True
+                ):
                     self._where[name].append(((slot.parameter, slot.axis), times))
         self._width: dict[Axis, int] = {}
         self._per_pair: list[tuple[str, int]] = []

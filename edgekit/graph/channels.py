@@ -53,18 +53,23 @@ class ChannelGraph:
 def channel_graph(graph: fx.GraphModule, producers: Mapping[str, Tensor] | None = None) -> ChannelGraph:
     """Label a traced network and gather the labels into classes and groups."""
     labelling = label_channels(graph, producers)
-    slots = tuple(Slot(slot.parameter, slot.axis, labelling.united.classes(slot.labels)) for slot in labelling.slots)
+    slots = tuple(
+        Slot(slot.parameter, slot.axis, labelling.united.classes(slot.labels)) for slot in labelling.slots
+    )
     frozen = {labelling.united.find(label): reason for label, reason in labelling.frozen.items()}
     frozen[0] = "not a channel of any layer"
     members: dict[int, list[Axis]] = defaultdict(list)
     for slot in slots:
-        for name in slot.labels.unique().tolist():
+        for name in torch.unique(slot.labels).tolist():
             members[name].append((slot.parameter, slot.axis))
     by_axes: dict[tuple[Axis, ...], list[int]] = defaultdict(list)
     for name in sorted(members):
         if name:
             by_axes[tuple(dict.fromkeys(members[name]))].append(name)
-    return ChannelGraph(slots, tuple(
-        Group(torch.tensor(names), axes, next((frozen[name] for name in names if name in frozen), ""))
-        for axes, names in by_axes.items()
-    ))
+    return ChannelGraph(
+        slots,
+        tuple(
+            Group(torch.tensor(names), axes, next((frozen[name] for name in names if name in frozen), ""))
+            for axes, names in by_axes.items()
+        ),
+    )

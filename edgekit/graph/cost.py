@@ -17,14 +17,45 @@ from edgekit.graph.memory import peak_activation_elements
 from edgekit.graph.receptive_field import receptive_fields
 from edgekit.graph.trace import Shape, arguments, layer_of, operators, parameter_of, shape_of, trace
 
-FUSED = frozenset((
-    "batch_norm", "relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu", "leaky_relu", "clamp",
-))
+FUSED = frozenset(
+    (
+        "batch_norm",
+        "relu",
+        "relu6",
+        "hardtanh",
+        "hardswish",
+        "hardsigmoid",
+        "sigmoid",
+        "silu",
+        "gelu",
+        "leaky_relu",
+        "clamp",
+    )
+)
 """Runtimes fold or fuse these into the operator before them: they move no memory of their own."""
-FREE = frozenset((
-    "view", "reshape", "_unsafe_view", "flatten", "unflatten", "unsqueeze", "squeeze", "expand", "dropout", "alias",
-    "detach", "getitem", "contiguous", "clone", "chunk", "split", "split_with_sizes", "slice", "select",
-))
+FREE = frozenset(
+    (
+        "view",
+        "reshape",
+        "_unsafe_view",
+        "flatten",
+        "unflatten",
+        "unsqueeze",
+        "squeeze",
+        "expand",
+        "dropout",
+        "alias",
+        "detach",
+        "getitem",
+        "contiguous",
+        "clone",
+        "chunk",
+        "split",
+        "split_with_sizes",
+        "slice",
+        "select",
+    )
+)
 """Views: nothing is moved."""
 
 
@@ -61,12 +92,23 @@ def cost(module: nn.Module, input_shape: Shape, *, weight_bytes: int = 4, activa
 
     Raises `InputError` where the network cannot be exported at this shape.
     """
-    return cost_of_graph(trace(module, input_shape), module, input_shape,
-                         weight_bytes=weight_bytes, activation_bytes=activation_bytes)
+    return cost_of_graph(
+        trace(module, input_shape),
+        module,
+        input_shape,
+        weight_bytes=weight_bytes,
+        activation_bytes=activation_bytes,
+    )
 
 
-def cost_of_graph(graph: fx.GraphModule, module: nn.Module, input_shape: Shape, *, weight_bytes: int = 4,
-                  activation_bytes: int = 4) -> Cost:
+def cost_of_graph(
+    graph: fx.GraphModule,
+    module: nn.Module,
+    input_shape: Shape,
+    *,
+    weight_bytes: int = 4,
+    activation_bytes: int = 4,
+) -> Cost:
     """`cost` for a graph that was traced already."""
     fields = receptive_fields(graph)
     sizes = {name: value.numel() for name, value in module.named_parameters()}
@@ -77,18 +119,27 @@ def cost_of_graph(graph: fx.GraphModule, module: nn.Module, input_shape: Shape, 
         weights = {name for value in node.all_input_nodes if (name := parameter_of(value)) in sizes}
         params = sum(sizes[name] for name in weights if name)
         moved = sum(math.prod(shape_of(value)) for value in node.all_input_nodes if not parameter_of(value))
-        layers.append(Layer(
-            name=layer_of(node), operator=_kind(node, operator), output_shape=shape_of(node), params=params,
-            macs=_macs(node, operator),
-            memory_access_bytes=(moved + math.prod(shape_of(node))) * activation_bytes + params * weight_bytes,
-            receptive_field=fields[node].extent(input_shape),
-        ))
+        layers.append(
+            Layer(
+                name=layer_of(node),
+                operator=_kind(node, operator),
+                output_shape=shape_of(node),
+                params=params,
+                macs=_macs(node, operator),
+                memory_access_bytes=(moved + math.prod(shape_of(node))) * activation_bytes
+                + params * weight_bytes,
+                receptive_field=fields[node].extent(input_shape),
+            )
+        )
     widest = [field.size for field in fields.values() if not field.everything]
     return Cost(
-        input_shape=tuple(input_shape), params=sum(sizes.values()), macs=sum(layer.macs for layer in layers),
+        input_shape=tuple(input_shape),
+        params=sum(sizes.values()),
+        macs=sum(layer.macs for layer in layers),
         memory_access_bytes=sum(layer.memory_access_bytes for layer in layers),
         peak_activation_bytes=peak_activation_elements(graph, FUSED | FREE) * activation_bytes,
-        receptive_field=(max(size[0] for size in widest), max(size[1] for size in widest)), layers=tuple(layers),
+        receptive_field=(max(size[0] for size in widest), max(size[1] for size in widest)),
+        layers=tuple(layers),
     )
 
 
@@ -109,7 +160,9 @@ def _macs(node: fx.Node, operator: str) -> int:
     if operator in ("conv1d", "conv2d", "conv3d"):
         return math.prod(shape_of(call["weight"])) * math.prod(shape_of(node)[2:]) * shape_of(node)[0]
     if operator.startswith("conv_transpose"):
-        return math.prod(shape_of(call["weight"])) * math.prod(shape_of(call["input"])[2:]) * shape_of(node)[0]
+        return (
+            math.prod(shape_of(call["weight"])) * math.prod(shape_of(call["input"])[2:]) * shape_of(node)[0]
+        )
     if operator == "linear":
         return math.prod(shape_of(node)) * shape_of(call["input"])[-1]
     if operator in ("matmul", "bmm", "mm"):

@@ -18,20 +18,79 @@ from torch import Tensor, fx
 from edgekit.graph.trace import arguments, layer_of, operators, parameter_of, shape_of
 from edgekit.graph.union_find import UnionFind
 
-POINTWISE = frozenset((
-    "relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "silu", "gelu", "leaky_relu", "elu", "mish",
-    "tanh", "dropout", "feature_dropout", "clone", "contiguous", "alias", "detach", "clamp", "abs", "neg", "exp",
-))
+POINTWISE = frozenset(
+    (
+        "relu",
+        "relu6",
+        "hardtanh",
+        "hardswish",
+        "hardsigmoid",
+        "sigmoid",
+        "silu",
+        "gelu",
+        "leaky_relu",
+        "elu",
+        "mish",
+        "tanh",
+        "dropout",
+        "feature_dropout",
+        "clone",
+        "contiguous",
+        "alias",
+        "detach",
+        "clamp",
+        "abs",
+        "neg",
+        "exp",
+    )
+)
 MEETINGS = frozenset(("add", "sub", "mul", "div", "maximum", "minimum"))
-MOVEMENTS = frozenset((
-    "view", "reshape", "_unsafe_view", "flatten", "unflatten", "permute", "transpose", "t", "unsqueeze", "squeeze", "cat",
-    "chunk", "split", "split_with_sizes", "unbind", "slice", "select", "narrow", "expand", "repeat", "roll", "flip", "stack",
-    "constant_pad_nd", "pad", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "getitem",
-))
-PER_CHANNEL = frozenset((
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "upsample_nearest2d",
-    "upsample_bilinear2d", "mean", "amax", "instance_norm",
-))
+MOVEMENTS = frozenset(
+    (
+        "view",
+        "reshape",
+        "_unsafe_view",
+        "flatten",
+        "unflatten",
+        "permute",
+        "transpose",
+        "t",
+        "unsqueeze",
+        "squeeze",
+        "cat",
+        "chunk",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "slice",
+        "select",
+        "narrow",
+        "expand",
+        "repeat",
+        "roll",
+        "flip",
+        "stack",
+        "constant_pad_nd",
+        "pad",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "channel_shuffle",
+        "getitem",
+    )
+)
+PER_CHANNEL = frozenset(
+    (
+        "max_pool2d",
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "adaptive_max_pool2d",
+        "upsample_nearest2d",
+        "upsample_bilinear2d",
+        "mean",
+        "amax",
+        "instance_norm",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +185,7 @@ class _Walk:
 
     def meet(self, node: fx.Node) -> Tensor:
         """Element-wise: channels at the same place must live or die together."""
-        sides = [self.labels(value) for value in node.args[:2] if isinstance(value, fx.Node)]
+        sides: list[Tensor] = [self.labels(value) for value in node.args[:2] if isinstance(value, fx.Node)]
         shape = shape_of(node)
         if len(sides) == 1:
             return sides[0].expand(shape)
@@ -145,7 +204,11 @@ class _Walk:
     def per_channel(self, node: fx.Node) -> Tensor:
         """Pooling, resizing and means over space keep each channel by itself (axis 1 of (N, C, H, W))."""
         labels, shape = self.labels(node.args[0]), shape_of(node)
-        along = self.channels(labels, 1, node) if labels.dim() == 4 and shape[:2] == tuple(labels.shape[:2]) else None
+        along = (
+            self.channels(labels, 1, node)
+            if labels.dim() == 4 and shape[:2] == tuple(labels.shape[:2])
+            else None
+        )
         if along is None:
             self.freeze(labels, f"{node.name} does not keep channels apart")
             return torch.zeros((), dtype=torch.int64).expand(shape)
@@ -195,7 +258,11 @@ def _batch_norm(walk: _Walk, node: fx.Node) -> Any:
 
 
 _RULES: dict[str, Callable[[_Walk, fx.Node], Any]] = {
-    "conv1d": _conv, "conv2d": _conv, "conv3d": _conv, "linear": _linear, "batch_norm": _batch_norm,
+    "conv1d": _conv,
+    "conv2d": _conv,
+    "conv3d": _conv,
+    "linear": _linear,
+    "batch_norm": _batch_norm,
 }
 
 

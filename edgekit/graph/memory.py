@@ -20,8 +20,12 @@ def peak_activation_elements(graph: fx.GraphModule, in_place: Container[str]) ->
     for node, operator in schedule:
         source = next((value for value in node.all_input_nodes if value in owner), None)
         owner[node] = owner[source] if operator in in_place and source is not None else node
-    last_reader = {owner[value]: step for step, (node, _) in enumerate(schedule)
-                   for value in node.all_input_nodes if not parameter_of(value) and value in owner}
+    last_reader = {
+        owner[value]: step
+        for step, (node, _) in enumerate(schedule)
+        for value in node.all_input_nodes
+        if not parameter_of(value) and value in owner
+    }
     alive = {node for node in owner if node.op == "placeholder"}
     peak = 0
     for step, (node, _) in enumerate(schedule):

@@ -59,26 +59,36 @@ def _through(node: fx.Node, operator: str, field: Field) -> Field:
         return Field(wide.size, (field.stride[0] / stride[0], field.stride[1] / stride[1]), field.everything)
     if operator.startswith("upsample"):
         return _upsampled(node, operator, field)
-    if operator.startswith("adaptive") or (operator == "mean" and len(shape_of(node.all_input_nodes[0])) == 4):
+    if operator.startswith("adaptive") or (
+        operator == "mean" and len(shape_of(node.all_input_nodes[0])) == 4
+    ):
         before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
         whole = len(after) < 4 or tuple(after[2:]) == (1, 1) != tuple(before[2:])
         return Field(field.size, field.stride, everything=field.everything or whole)
     return field
 
 
-def _window(field: Field, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Field:
+def _window(
+    field: Field, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Field:
     size = tuple(
         int(seen + dilated * (extent - 1) * step)
         for seen, extent, dilated, step in zip(field.size, kernel, dilation, field.stride, strict=True)
     )
-    return Field((size[0], size[1]), (field.stride[0] * stride[0], field.stride[1] * stride[1]), field.everything)
+    return Field(
+        (size[0], size[1]), (field.stride[0] * stride[0], field.stride[1] * stride[1]), field.everything
+    )
 
 
 def _upsampled(node: fx.Node, operator: str, field: Field) -> Field:
     """Bilinear reads two neighbours in each direction, nearest reads one; outputs lie closer together."""
     before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
     wide = _window(field, (2, 2), (1, 1), (1, 1)) if "bilinear" in operator else field
-    return Field(wide.size, (field.stride[0] * before[2] / after[2], field.stride[1] * before[3] / after[3]), field.everything)
+    return Field(
+        wide.size,
+        (field.stride[0] * before[2] / after[2], field.stride[1] * before[3] / after[3]),
+        field.everything,
+    )
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -26,7 +26,9 @@ class Removal(NamedTuple):
     """`masked_difference` of it, at most `TOLERANCE`."""
 
 
-def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor, input_shape: Shape) -> Removal:
+def remove_channels(
+    module: nn.Module, channels: ChannelGraph, removed: Tensor, input_shape: Shape
+) -> Removal:
     """A copy of the network without the classes in `removed` (int64), proven equal to the masked original.
 
     Producers are sliced; the smaller network is walked with the labels that survived; each consumer's weights
@@ -46,8 +48,9 @@ def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor, 
     return Removal(pruned, difference)
 
 
-def masked_difference(original: nn.Module, pruned: nn.Module, channels: ChannelGraph, removed: Tensor,
-                      input_shape: Shape) -> float:
+def masked_difference(
+    original: nn.Module, pruned: nn.Module, channels: ChannelGraph, removed: Tensor, input_shape: Shape
+) -> float:
     """max|masked - pruned| / max|masked| in float64 on one random input.
 
     The masked network is the original with the removed channels' contributions cut at each consumer.
@@ -80,10 +83,10 @@ def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
     """Put a tensor of any shape in the place of the parameter or buffer of that full name."""
     path, _, leaf = name.rpartition(".")
     owner = module.get_submodule(path)
-    if leaf in owner._parameters:  # noqa: SLF001 - torch has no public way to give a parameter another shape
-        owner._parameters[leaf] = nn.Parameter(value.detach().clone())  # noqa: SLF001
+    if leaf in owner._parameters:
+        owner._parameters[leaf] = nn.Parameter(value.detach().clone())
     else:
-        owner._buffers[leaf] = value.detach().clone()  # noqa: SLF001
+        owner._buffers[leaf] = value.detach().clone()
 
 
 def refit(module: nn.Module) -> None:
@@ -116,5 +119,7 @@ def _gather(pruned: nn.Module, name: str, sliced_for: Tensor, arriving: Tensor) 
     order = torch.argsort(arriving, stable=True).argsort(stable=True)
     from_sorted = torch.argsort(sliced_for, stable=True)
     if not torch.equal(sliced_for[from_sorted], arriving.sort(stable=True).values):
-        raise EdgekitError(f"other channels arrive at {name} than it was sliced for", hint="nothing was changed")
+        raise EdgekitError(
+            f"other channels arrive at {name} than it was sliced for", hint="nothing was changed"
+        )
     set_tensor(pruned, name, _tensor(pruned, name).index_select(1, from_sorted[order]))

@@ -27,8 +27,10 @@ def trace(module: nn.Module, input_shape: Shape) -> fx.GraphModule:
             graph = torch.export.export(module.eval(), (example,)).module()
     except (RuntimeError, TypeError, ValueError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise InputError(f"{type(module).__name__} cannot be exported at input {tuple(input_shape)}: {first}",
-                         hint="the network must take this input, without control flow that depends on values") from error
+        raise InputError(
+            f"{type(module).__name__} cannot be exported at input {tuple(input_shape)}: {first}",
+            hint="the network must take this input, without control flow that depends on values",
+        ) from error
     finally:
         module.train(was_training)
     return graph
@@ -45,10 +47,12 @@ def operators(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, str]]:
 def arguments(node: fx.Node) -> dict[str, Any]:
     """The call's arguments by name, defaults filled in from the operator's schema."""
     schema = getattr(node.target, "_schema", None)
-    if schema is None:
-        return dict(enumerate(node.args)) | dict(node.kwargs)  # type: ignore[arg-type]
+    if schema is None:  # a plain Python function, as `operator.getitem` is
+        return dict(node.kwargs)
     values = {argument.name: argument.default_value for argument in schema.arguments}
-    values.update({argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)})
+    values.update(
+        {argument.name: value for argument, value in zip(schema.arguments, node.args, strict=False)}
+    )
     return values | dict(node.kwargs)
 
 

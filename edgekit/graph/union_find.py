@@ -31,4 +31,6 @@ class UnionFind:
 
     def classes(self, labels: Tensor) -> Tensor:
         """The class of each label, in the same shape."""
-        return torch.tensor([self.find(label) for label in labels.flatten().tolist()], dtype=torch.int64).reshape(labels.shape)
+        return torch.tensor(
+            [self.find(label) for label in labels.flatten().tolist()], dtype=torch.int64
+        ).reshape(labels.shape)

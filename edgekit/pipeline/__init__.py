@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from edgekit.pipeline.plan import plan
 from edgekit.pipeline.job import Job, resolve
 from edgekit.pipeline.run import Run, compress
 from edgekit.request import Request
 
-__all__ = ["Job", "Request", "Run", "compress", "plan", "resolve"]
+__all__ = ["Job", "Request", "Run", "compress", "resolve"]

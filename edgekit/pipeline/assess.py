@@ -52,9 +52,13 @@ class Assessment:
     def figures(self) -> Figures:
         """What `judge` compares."""
         return Figures(
-            macs=self.cost.macs, memory=self.cost.memory_access_bytes, size=self.artifact.size_bytes,
-            compressed_size=self.compressed_size, accuracy=self.val_accuracy,
-            latency_ms=self.profile.p50_ms if self.profile else None, crashed=self.crashed,
+            macs=self.cost.macs,
+            memory=self.cost.memory_access_bytes,
+            size=self.artifact.size_bytes,
+            compressed_size=self.compressed_size,
+            accuracy=self.val_accuracy,
+            latency_ms=self.profile.p50_ms if self.profile else None,
+            crashed=self.crashed,
         )
 
 
@@ -94,8 +98,11 @@ class Assessor:
         if self.reference is None:
             self.reference = logits
         split = self.job.data.val
-        return replace(found, val_accuracy=accuracy(logits, split) if split and self.job.data.labelled else None,
-                       fidelity_db=sqnr_db(self.reference, logits))
+        return replace(
+            found,
+            val_accuracy=accuracy(logits, split) if split and self.job.data.labelled else None,
+            fidelity_db=sqnr_db(self.reference, logits),
+        )
 
     def measure(self, sides: dict[str, Assessment]) -> dict[str, Assessment]:
         """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.
@@ -103,13 +110,26 @@ class Assessor:
         Gives the same models with the profile of their fastest precision; one that crashes says so.
         """
         fit = {name: side for name, side in sides.items() if not side.crashed}
-        candidates = [replace(candidate, name=f"{name}|{candidate.name}")
-                      for name, side in fit.items() for candidate in self._candidates(side)]
-        measured = compare(candidates, self.device, threads=self.job.request.threads, protocol=PROTOCOL,
-                           source="measured" if self.on_target else "proxy", progress=self.progress)
+        candidates = [
+            replace(candidate, name=f"{name}|{candidate.name}")
+            for name, side in fit.items()
+            for candidate in self._candidates(side)
+        ]
+        measured = compare(
+            candidates,
+            self.device,
+            threads=self.job.request.threads,
+            protocol=PROTOCOL,
+            source="measured" if self.on_target else "proxy",
+            progress=self.progress,
+        )
         results = dict(sides)
         for name, side in fit.items():
-            own = [(candidate, measured[candidate.name]) for candidate in candidates if candidate.name.startswith(f"{name}|")]
+            own = [
+                (candidate, measured[candidate.name])
+                for candidate in candidates
+                if candidate.name.startswith(f"{name}|")
+            ]
             results[name] = _with_fastest(side, own)
         return results
 
@@ -118,8 +138,14 @@ class Assessor:
         split = self.job.data.test
         if split is None:
             return None
-        return predict(side.artifact, self.runtime, split.images(np.arange(len(split))), self.device,
-                       threads=self.job.request.threads, options=dict(side.options))
+        return predict(
+            side.artifact,
+            self.runtime,
+            split.images(np.arange(len(split))),
+            self.device,
+            threads=self.job.request.threads,
+            options=dict(side.options),
+        )
 
     def _candidates(self, side: Assessment) -> list[Candidate]:
         if side.model.quantization:
@@ -127,8 +153,14 @@ class Assessor:
         return float_candidates(side.artifact, self.runtime, self.device)
 
     def _predict(self, side: Assessment) -> Array:
-        return predict(side.artifact, self.runtime, self.pictures, self.device, threads=self.job.request.threads,
-                       options=dict(side.options))
+        return predict(
+            side.artifact,
+            self.runtime,
+            self.pictures,
+            self.device,
+            threads=self.job.request.threads,
+            options=dict(side.options),
+        )
 
     def _outputs(self, model: Model) -> Array:
         split = self.job.data.val or self.job.data.calibration
@@ -138,7 +170,13 @@ class Assessor:
 def _with_fastest(side: Assessment, own: list[tuple[Candidate, Profile | Failure]]) -> Assessment:
     profiles = [(candidate, outcome) for candidate, outcome in own if isinstance(outcome, Profile)]
     if not profiles:
-        return replace(side, crashed="; ".join(f"{candidate.runtime}: {outcome.reason}" for candidate, outcome in own
-                                               if isinstance(outcome, Failure)))
+        return replace(
+            side,
+            crashed="; ".join(
+                f"{candidate.runtime}: {outcome.reason}"
+                for candidate, outcome in own
+                if isinstance(outcome, Failure)
+            ),
+        )
     candidate, profile = min(profiles, key=lambda pair: pair[1].p50_ms)
     return replace(side, profile=profile, options=tuple(sorted(candidate.options.items())))

@@ -19,7 +19,7 @@ from edgekit.zoo import build
 from edgekit.zoo.weights import load_weights
 
 TRAINING_VERSION = 1
-"""Raise it when the training loop changes what it gives for the same options: cached baselines are then trained anew."""
+"""Raised when the training loop changes what it gives for the same options: cached baselines are then stale."""
 HEAD_RATE = 0.1
 """Given weights with a fresh head are fine-tuned at this share of the recipe's learning rate."""
 
@@ -35,8 +35,13 @@ def fresh(job: Job, num_classes: int | None = None) -> Model:
     source = source_of(job, num_classes)
     size = job.data.preprocessing
     return Model(
-        name=job.entry.name, module=build(source).eval(), input_shape=(1, size.channels, size.height, size.width),
-        task=job.entry.task, preprocessing=size, labels=job.data.labels, source=source,
+        name=job.entry.name,
+        module=build(source).eval(),
+        input_shape=(1, size.channels, size.height, size.width),
+        task=job.entry.task,
+        preprocessing=size,
+        labels=job.data.labels,
+        source=source,
     )
 
 
@@ -52,7 +57,10 @@ def baseline(job: Job, progress: Progress) -> Model:
         progress.say(f"the head of {job.request.weights.name} has other classes: it is replaced and trained")
         return _cached(job, model, progress)
     if job.random:
-        return fresh(job).after(Event(stage="baseline", summary="random weights: latency only"))
+        model = fresh(job)
+        # Untrained statistics let activations die out within a few layers: no scale would be a real network's.
+        recalibrate(model.module, job.data.calibration, torch_device())
+        return model.after(Event(stage="baseline", summary="random weights: latency only"))
     return _cached(job, fresh(job), progress)
 
 
@@ -63,15 +71,25 @@ def _given(job: Job, weights: Path) -> tuple[Model, bool]:
     if info.head_replaced and not job.data.labelled:
         model = fresh(job, info.head_classes)
         info = load_weights(model.module, weights, model.source)
-    return model.after(Event(stage="baseline", summary=f"weights of {weights.name}",
-                             details={"weights": weights.name, "head_replaced": info.head_replaced})), info.head_replaced
+    return model.after(
+        Event(
+            stage="baseline",
+            summary=f"weights of {weights.name}",
+            details={"weights": weights.name, "head_replaced": info.head_replaced},
+        )
+    ), info.head_replaced
 
 
 def cache_folder(job: Job) -> Path:
     """Where the job's trained baseline is kept; the name is made of all that decides its weights."""
-    how = {"training": TRAINING_VERSION, "torch": torch.__version__, "machine": platform.machine(), "device": torch_device(),
-           "options": job.recipe.train.model_dump(mode="json"),
-           **{name: value for name, value in job.key.items() if name not in ("target", "recipe")}}
+    how = {
+        "training": TRAINING_VERSION,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "device": torch_device(),
+        "options": job.recipe.train.model_dump(mode="json"),
+        **{name: value for name, value in job.key.items() if name not in ("target", "recipe")},
+    }
     return user_cache_path("edgekit") / "baselines" / f"{job.entry.name}-{content_key(how)}"
 
 
@@ -91,10 +109,22 @@ def _cached(job: Job, model: Model, progress: Progress) -> Model:
 def _trained(job: Job, model: Model, progress: Progress) -> Model:
     options, device = job.recipe.train, torch_device()
     rate = options.learning_rate * (1 if job.request.weights is None else HEAD_RATE)
-    how = Training(epochs=options.epochs, learning_rate=rate, batch_size=options.batch_size, seed=job.request.seed,
-                   device=device, title="train the baseline")
+    how = Training(
+        epochs=options.epochs,
+        learning_rate=rate,
+        batch_size=options.batch_size,
+        seed=job.request.seed,
+        device=device,
+        title="train the baseline",
+    )
     train(model.module.train(), job.data, how, progress)
-    recalibrate(model.module, job.data, device)
+    if job.data.train is not None:
+        recalibrate(model.module, job.data.train, device)
     model.module.eval()
-    return model.after(Event(stage="baseline", summary=f"{options.epochs} epochs on {job.data.name}",
-                             details={"epochs": options.epochs, "data": job.data.name}))
+    return model.after(
+        Event(
+            stage="baseline",
+            summary=f"{options.epochs} epochs on {job.data.name}",
+            details={"epochs": options.epochs, "data": job.data.name},
+        )
+    )

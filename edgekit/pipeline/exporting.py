@@ -28,8 +28,17 @@ def load(path: str | Path) -> Model:
     return load_model(steps[-1].parent if steps else folder)
 
 
-def export(model: str | Path, *, target: str, out: Path, weights: Path | None = None, input_size: int = 224, width: float = 1.0,
-           force: bool = False, progress: Progress | None = None) -> ArtifactFolder:
+def export(
+    model: str | Path,
+    *,
+    target: str,
+    out: Path,
+    weights: Path | None = None,
+    input_size: int = 224,
+    width: float = 1.0,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ArtifactFolder:
     """Write the artifact of a zoo name or a run's folder for a target, into a new folder `out`.
 
     A quantized network keeps the INT8 rules that it was calibrated for: exporting it for a target with others
@@ -40,8 +49,10 @@ def export(model: str | Path, *, target: str, out: Path, weights: Path | None = 
         raise InputError(f"{out} exists already", hint="--force replaces it")
     network = load(model) if Path(model).exists() else _from_zoo(str(model), weights, input_size, width)
     if network.quantization and network.quantization.rules != goal.int8:
-        raise InputError(f"{model} was quantized by other INT8 rules than {goal.id}'s",
-                         hint=f"edgekit compress {network.source.name} --target {goal.id}")
+        raise InputError(
+            f"{model} was quantized by other INT8 rules than {goal.id}'s",
+            hint=f"edgekit compress {network.source.name} --target {goal.id}",
+        )
     show.say(f"exporting {network.name} to {goal.format}")
     known = np.random.default_rng(0).standard_normal((4, *network.input_shape[1:])).astype(np.float32)
     with files.new_folder(out) as temporary:

@@ -90,25 +90,29 @@ def run_folder(job: Job) -> Iterator[RunFolder]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write the output folder {path}: {error.strerror}", hint="give another --out") from error
+        raise InputError(
+            f"cannot write the output folder {path}: {error.strerror}", hint="give another --out"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"cannot write the output folder {path}", hint="give another --out")
+    lock = FileLock(path / ".lock", timeout=0)
     try:
-        lock = FileLock(path / ".lock", timeout=0)
-        with lock:
-            _prepare(path, job)
-            try:
-                yield RunFolder(path)
-            finally:
-                shutil.rmtree(RunFolder(path).candidates, ignore_errors=True)
+        lock.acquire()
     except Timeout as error:
-        raise InputError(f"another run is writing {path}", hint="wait for it, or give another --out") from error
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"cannot write the output folder {path}: {error.strerror}", hint="give another --out") from error
+        raise InputError(
+            f"another run is writing {path}", hint="wait for it, or give another --out"
+        ) from error
+    folder = RunFolder(path)
+    try:
+        _prepare(path, job)
+        yield folder
+    finally:
+        shutil.rmtree(folder.candidates, ignore_errors=True)
+        lock.release()
 
 
 def _prepare(path: Path, job: Job) -> None:
     held = [entry for entry in path.iterdir() if entry.name not in (".lock", ".candidates")]
-    if not os.access(path, os.W_OK):
-        raise InputError(f"cannot write the output folder {path}", hint="give another --out")
     if held and not (path / RUN).is_file():
         raise InputError(f"{path} holds other files, and no run of edgekit", hint="give another --out")
     if held and job.request.force:
@@ -126,7 +130,9 @@ def _check_same(path: Path, job: Job) -> None:
     before: dict[str, Any] = json.loads((path / RUN).read_text(encoding="utf-8"))
     other = [name for name, value in job.key.items() if content_key(before.get(name)) != content_key(value)]
     if other:
-        raise InputError(f"{path} holds a run with another {', '.join(other)}", hint="give the same options, or --force")
+        raise InputError(
+            f"{path} holds a run with another {', '.join(other)}", hint="give the same options, or --force"
+        )
 
 
 def _default(job: Job) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgekit import files
 from edgekit.data import load_data
@@ -13,8 +12,8 @@ from edgekit.data.random import random_data
 from edgekit.data.split import Data
 from edgekit.errors import InputError, unknown
 from edgekit.model import Source
-from edgekit.request import Request
 from edgekit.recipe import Budget, Recipe, load_recipe
+from edgekit.request import Request
 from edgekit.target import Target, load_target
 from edgekit.zoo import Entry, catalogue
 
@@ -41,9 +40,14 @@ class Job:
         """Everything that decides the outcome: a resumed run must have the same."""
         weights = files.sha256(self.request.weights) if self.request.weights else None
         return {
-            "model": self.request.model, "width": self.request.width, "weights": weights, "seed": self.request.seed,
-            "target": self.target.model_dump(mode="json"), "recipe": self.recipe.model_dump(mode="json"),
-            "data": self.data.sha256, "preprocessing": self.data.preprocessing.model_dump(mode="json"),
+            "model": self.request.model,
+            "width": self.request.width,
+            "weights": weights,
+            "seed": self.request.seed,
+            "target": self.target.model_dump(mode="json"),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.data.sha256,
+            "preprocessing": self.data.preprocessing.model_dump(mode="json"),
         }
 
 
@@ -60,8 +64,12 @@ def resolve(request: Request) -> Job:
 def source_of(job: Job, num_classes: int | None = None) -> Source:
     """The architecture that the job starts from: as many classes as the data has, or as given."""
     classes = num_classes or len(job.data.labels) or LATENCY_ONLY_CLASSES
-    return Source(name=job.entry.name, num_classes=classes, in_channels=job.data.preprocessing.channels,
-                  width=job.request.width)
+    return Source(
+        name=job.entry.name,
+        num_classes=classes,
+        in_channels=job.data.preprocessing.channels,
+        width=job.request.width,
+    )
 
 
 def content_key(value: object) -> str:
@@ -71,12 +79,22 @@ def content_key(value: object) -> str:
 
 def _with_budget(recipe: Recipe, request: Request) -> Recipe:
     """The recipe with the command line's budget in the place of its own; a MACs budget also drives pruning."""
-    given = {"accuracy_drop": request.max_accuracy_drop, "latency_ms": request.max_latency_ms, "macs": request.max_macs}
+    given = {
+        "accuracy_drop": request.max_accuracy_drop,
+        "latency_ms": request.max_latency_ms,
+        "macs": request.max_macs,
+    }
     for name, value in given.items():
-        if value is not None and not (value >= 0 if name == "accuracy_drop" else value > 0):  # false for NaN too
-            raise InputError(f"--max-{name.replace('_', '-').removesuffix('-ms')} {value} is no budget",
-                             hint="give a positive number")
-    budget = Budget.model_validate(recipe.budget.model_dump() | {name: value for name, value in given.items() if value is not None})
+        if value is not None and not (
+            value >= 0 if name == "accuracy_drop" else value > 0
+        ):  # false for NaN too
+            raise InputError(
+                f"--max-{name.replace('_', '-').removesuffix('-ms')} {value} is no budget",
+                hint="give a positive number",
+            )
+    budget = Budget.model_validate(
+        recipe.budget.model_dump() | {name: value for name, value in given.items() if value is not None}
+    )
     share = request.max_macs
     stages = tuple(
         stage.model_copy(update={"macs": share}) if stage.kind == "prune" and share and share < 1 else stage
@@ -88,15 +106,21 @@ def _with_budget(recipe: Recipe, request: Request) -> Recipe:
 def _data(request: Request, recipe: Recipe) -> Data:
     if recipe.calibration == "random":
         if request.data is not None:
-            raise InputError(f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
-                             hint="leave --data out, or choose another recipe")
+            raise InputError(
+                f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
+                hint="leave --data out, or choose another recipe",
+            )
         return random_data(preprocessing_for(request.input_size or INPUT_SIZE, 3), seed=request.seed)
     if request.weights is not None and request.data is None:
-        raise InputError("--weights without --data: there is nothing to calibrate on and nothing to judge by",
-                         hint="give --data DIR (labelled pictures, or a folder of unlabelled ones for calibration alone), "
-                              "or --recipe latency-only for latency without any claim about accuracy")
+        raise InputError(
+            "--weights without --data: there is nothing to calibrate on and nothing to judge by",
+            hint="give --data DIR (labelled pictures, or a folder of unlabelled ones for calibration alone), "
+            "or --recipe latency-only for latency without any claim about accuracy",
+        )
     data = load_data(request.data, input_size=request.input_size, skip_bad=request.skip_bad)
     if not data.labelled and request.weights is None:
-        raise InputError(f"{request.data} holds pictures without classes, and there are no weights",
-                         hint="add --weights FILE, or sort the pictures into one folder a class")
+        raise InputError(
+            f"{request.data} holds pictures without classes, and there are no weights",
+            hint="add --weights FILE, or sort the pictures into one folder a class",
+        )
     return data

@@ -12,10 +12,12 @@ from edgekit.checkpoint import WEIGHTS
 from edgekit.model import Model
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
+from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
 
 EXPORT_SECONDS = {"onnx": 6, "openvino": 7, "tflite": 14}
 """About what exporting and measuring one candidate takes on two cores; only for the forecast."""
+TRIAL_STEPS = 4
 TEACHER_SHARE = 1.2
 """A recovery step against a baseline step: the teacher looks too, the student is smaller."""
 
@@ -27,16 +29,25 @@ def plan(job: Job) -> list[str]:
     lines = [
         f"{job.entry.name} for {job.target.title}: {stages} (recipe {job.recipe.id})",
         f"runtime {job.target.runtime}, format {job.target.format}; latency is "
-        + ("measured here" if job.target.is_host else f"{job.target.proxy_runtime}'s on this machine, a proxy: it decides nothing"),
+        + (
+            "measured here"
+            if job.target.is_host
+            else f"{job.target.proxy_runtime}'s on this machine, a proxy: it decides nothing"
+        ),
     ]
     if data.demonstration:
-        lines.append(f"data: {data.name}, built-in demonstration data; give your own with --data DIR "
-                     "(train/CLASS/*.png and val/CLASS/*, or one folder of classes)")
+        lines.append(
+            f"data: {data.name}, built-in demonstration data; give your own with --data DIR "
+            "(train/CLASS/*.png and val/CLASS/*, or one folder of classes)"
+        )
     if job.random:
         lines.append("random calibration: latency and size only, no claim about accuracy")
     if data.skipped:
         lines.append(f"{len(data.skipped)} files are no pictures and are left out, {data.skipped[0]} first")
-    return [*lines, f"about {human_seconds(_forecast(job))} on this machine, going by a few training steps timed just now"]
+    return [
+        *lines,
+        f"about {human_seconds(_forecast(job))} on this machine, going by a few training steps timed just now",
+    ]
 
 
 def _forecast(job: Job) -> float:
@@ -54,12 +65,16 @@ def _forecast(job: Job) -> float:
 
 
 def _step_seconds(model: Model, batch_size: int) -> float:
-    """One training step, the second of two: the first allocates."""
+    """One training step: the fastest of a few, since the first allocates and others may be disturbed."""
     device = torch_device()
-    module = model.module.train().to(device, memory_format=torch.channels_last)
-    images = torch.zeros((batch_size, *model.input_shape[1:]), device=device).to(memory_format=torch.channels_last)
+    module = on_device(model.module.train(), device)
+    images = torch.zeros((batch_size, *model.input_shape[1:]), device=device).to(
+        memory_format=torch.channels_last
+    )
     targets = torch.zeros(batch_size, dtype=torch.int64, device=device)
-    for _ in range(2):
+    seconds = []
+    for _ in range(TRIAL_STEPS):
         began = time.monotonic()
         F.cross_entropy(module(images), targets).backward()  # type: ignore[no-untyped-call]
-    return time.monotonic() - began
+        seconds.append(time.monotonic() - began)
+    return min(seconds)

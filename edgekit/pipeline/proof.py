@@ -1,6 +1,8 @@
-"""Proof, not hope: the shipped file run in its runtime and held to its network, integers counted, patterns read back."""
+"""Proof, not hope: the file run in its runtime and held to its network, integers counted, patterns read back."""
 
 from __future__ import annotations
+
+import torch
 
 from edgekit.bench import predict
 from edgekit.errors import EdgekitError
@@ -22,14 +24,27 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
     """
     inputs = assessor.pictures[:SAMPLES]
     expected = network_outputs(shipped.model, inputs)
-    actual = predict(shipped.artifact, assessor.runtime, inputs, assessor.device,
-                     threads=assessor.job.request.threads, options=dict(shipped.options))
+    actual = predict(
+        shipped.artifact,
+        assessor.runtime,
+        inputs,
+        assessor.device,
+        threads=assessor.job.request.threads,
+        options=dict(shipped.options),
+    )
     decibels, counts = sqnr_db(expected, actual), integer_counts(shipped.artifact)
     executed = shipped.profile.executed.integer_operators if shipped.profile else 0
     return Parity(
-        runtime=assessor.runtime, sqnr_db=decibels, top1_agreement=top1_agreement(expected, actual), samples=len(inputs),
-        integer_operators_in_file=counts.integer, weighted_operators=counts.weighted, integer_operators_executed=executed,
-        first_divergence=None if decibels >= ENOUGH_DB else divergence(shipped.model, shipped.artifact, inputs[:2]),
+        runtime=assessor.runtime,
+        sqnr_db=decibels,
+        top1_agreement=top1_agreement(expected, actual),
+        samples=len(inputs),
+        integer_operators_in_file=counts.integer,
+        weighted_operators=counts.weighted,
+        integer_operators_executed=executed,
+        first_divergence=None
+        if decibels >= ENOUGH_DB
+        else divergence(shipped.model, shipped.artifact, inputs[:2]),
     )
 
 
@@ -40,11 +55,13 @@ def check_sparsity(shipped: Assessment) -> dict[str, str]:
     """
     if not shipped.model.sparsity:
         return {}
-    weights = weights_in(shipped.artifact)
+    weights = {layer: torch.tensor(stored) for layer, stored in weights_in(shipped.artifact).items()}
     found = {}
     for layer, pattern in shipped.model.sparsity.items():
         if layer not in weights:
-            raise EdgekitError(f"{layer} should hold {pattern}, and {shipped.artifact.model_path.name} has no weights of it")
+            raise EdgekitError(
+                f"{layer} should hold {pattern}, and {shipped.artifact.model_path.name} has no weights of it"
+            )
         if not holds(weights[layer], pattern):
             raise EdgekitError(f"{layer} lost its {pattern} pattern in {shipped.artifact.model_path.name}")
         found[layer] = f"{pattern}, {100 * density(weights[layer]):.0f} % non-zero"

@@ -9,13 +9,22 @@ from edgekit.report import Latency, Step
 
 
 def step_row(stage: str, verdict: Verdict, state: Assessment, seconds: float, *, tried: bool = True) -> Step:
-    """The row of a stage that gave `state`; `tried` is false where the stage gave nothing, and `state` is the one before."""
+    """The row of a stage that gave `state`; without `tried` it gave nothing, and `state` is the one before."""
     event = state.model.lineage[-1] if tried and state.model.lineage else None
     return Step(
-        stage=stage, kept=verdict.kept, reason=verdict.reason, seconds=round(seconds, 2), params=state.cost.params,
-        macs=state.cost.macs, memory_access_bytes=state.cost.memory_access_bytes, size_bytes=state.artifact.size_bytes,
-        compressed_size_bytes=state.compressed_size, val_accuracy=state.val_accuracy, fidelity_db=state.fidelity_db,
-        latency_ms=latency(state.profile), details={"summary": event.summary, **event.details} if event else {},
+        stage=stage,
+        kept=verdict.kept,
+        reason=verdict.reason,
+        seconds=round(seconds, 2),
+        params=state.cost.params,
+        macs=state.cost.macs,
+        memory_access_bytes=state.cost.memory_access_bytes,
+        size_bytes=state.artifact.size_bytes,
+        compressed_size_bytes=state.compressed_size,
+        val_accuracy=state.val_accuracy,
+        fidelity_db=state.fidelity_db,
+        latency_ms=latency(state.profile),
+        details={"summary": event.summary, **event.details} if event else {},
     )
 
 

@@ -12,6 +12,7 @@ from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.baseline import baseline, torch_device
 from edgekit.pipeline.folder import Record, RunFolder, is_finished, run_folder
 from edgekit.pipeline.job import Job
+from edgekit.pipeline.plan import plan
 from edgekit.pipeline.rows import step_row
 from edgekit.pipeline.ship import ship
 from edgekit.pipeline.verdict import Verdict, judge
@@ -40,6 +41,8 @@ def compress(job: Job, progress: Progress | None = None) -> Run:
         if is_finished(folder.path):
             progress.say(f"{folder.path} holds a finished run")
             return Run(load_report(folder.path), folder.path)
+        for line in plan(job):
+            progress.say(line)
         return Run(_Runner(job, folder, progress).run(), folder.path)
 
 
@@ -115,10 +118,14 @@ class _Runner:
         except RejectedError as rejected:
             verdict = Verdict(kept=False, reason=str(rejected))
         else:
-            sides = self.assessor.measure({"baseline": self.states[0], "before": before, "after": self._assess(model, index)})
+            sides = self.assessor.measure(
+                {"baseline": self.states[0], "before": before, "after": self._assess(model, index)}
+            )
             after = sides["after"]
             verdict = self._judge(index, options, sides)
-        step = step_row(options.kind, verdict, after or before, time.monotonic() - began, tried=after is not None)
+        step = step_row(
+            options.kind, verdict, after or before, time.monotonic() - began, tried=after is not None
+        )
         self.states[index + 1] = after if after and verdict.kept else before
         self.rows[index] = step
         self.progress.say(f"{options.kind}: {'kept' if verdict.kept else 'rolled back'}: {verdict.reason}")
@@ -127,20 +134,34 @@ class _Runner:
         return record
 
     def _judge(self, index: int, options: Options, sides: Mapping[str, Assessment]) -> Verdict:
-        recovers = any(later.kind == "recover" for later in self.stages[index + 1:])
-        return judge(sides["before"].figures, sides["after"].figures, counts=options.counts, floor=self.floor,
-                     on_target=self.assessor.on_target,
-                     recovery_follows=recovers and options.kind in ("sparsify", "prune"))
+        recovers = any(later.kind == "recover" for later in self.stages[index + 1 :])
+        # A recovery need only gain: if it falls short of the budget, what it had to recover from is at fault.
+        floor = None if options.kind == "recover" else self.floor
+        return judge(
+            sides["before"].figures,
+            sides["after"].figures,
+            counts=options.counts,
+            floor=floor,
+            on_target=self.assessor.on_target,
+            recovery_follows=recovers and options.kind in ("sparsify", "prune"),
+        )
 
     def _assess(self, model: Model, index: int) -> Assessment:
         kind = self.stages[index].kind
-        return self.assessor.assess(model, f"{index + 1:02d}-{kind}", in_runtime=model.quantization is not None)
+        return self.assessor.assess(
+            model, f"{index + 1:02d}-{kind}", in_runtime=model.quantization is not None
+        )
 
     def _context(self, index: int) -> Context:
         job = self.job
         return Context(
-            data=job.data, target=job.target, baseline=self.states[0].model, accuracy_floor=self.floor,
-            seed=job.request.seed + 1000 * (index + 1), torch_device=self.assessor.torch_device, progress=self.progress,
+            data=job.data,
+            target=job.target,
+            baseline=self.states[0].model,
+            accuracy_floor=self.floor,
+            seed=job.request.seed + 1000 * (index + 1),
+            torch_device=self.assessor.torch_device,
+            progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
         )
 

@@ -49,8 +49,15 @@ _NUMBERS: dict[Gain, Callable[[Figures], float | None]] = {
 }
 
 
-def judge(before: Figures, after: Figures, *, counts: tuple[Gain, ...], floor: float | None, on_target: bool,
-          recovery_follows: bool) -> Verdict:
+def judge(
+    before: Figures,
+    after: Figures,
+    *,
+    counts: tuple[Gain, ...],
+    floor: float | None,
+    on_target: bool,
+    recovery_follows: bool,
+) -> Verdict:
     """Keep or roll back.
 
     `on_target`: latency was measured on the target, or in its own runtime where this machine is the target. A
@@ -62,7 +69,10 @@ def judge(before: Figures, after: Figures, *, counts: tuple[Gain, ...], floor: f
     if not gained:
         return Verdict(kept=False, reason=f"no gain on {', '.join(counts)}")
     if on_target and "latency" in counts and _slower(before, after):
-        return Verdict(kept=False, reason=f"measured slower: p50 {after.latency_ms:.3f} ms against {before.latency_ms:.3f} ms")
+        return Verdict(
+            kept=False,
+            reason=f"measured slower: p50 {after.latency_ms:.3f} ms against {before.latency_ms:.3f} ms",
+        )
     reason = "; ".join(gained)
     if "latency" in counts and not on_target:
         reason += "; speed unmeasured"
@@ -85,4 +95,8 @@ def _gain(count: Gain, before: Figures, after: Figures, *, on_target: bool) -> s
 
 
 def _slower(before: Figures, after: Figures) -> bool:
-    return before.latency_ms is not None and after.latency_ms is not None and after.latency_ms > SLOWER * before.latency_ms
+    return (
+        before.latency_ms is not None
+        and after.latency_ms is not None
+        and after.latency_ms > SLOWER * before.latency_ms
+    )

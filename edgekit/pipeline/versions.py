@@ -5,8 +5,19 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-PACKAGES = ("edgekit", "torch", "torchao", "numpy", "onnx", "onnxruntime", "onnxscript", "openvino", "litert-torch",
-            "ai-edge-quantizer", "ai-edge-litert")
+PACKAGES = (
+    "edgekit",
+    "torch",
+    "torchao",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
+    "litert-torch",
+    "ai-edge-quantizer",
+    "ai-edge-litert",
+)
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +32,12 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     The model's own parameters are left as they are. Raises `InputError` where `torch.export` cannot follow
     the network.
     """
+    with quiet_torch():
+        return copy.deepcopy(_folded(model, any_batch))
+
+
+@lru_cache(maxsize=4)  # a model is asked for by the quantizer, by exporters and for proofs: seconds each time
+def _folded(model: Model, any_batch: bool) -> fx.GraphModule:  # noqa: FBT001
     graph = _exported(model, any_batch=any_batch)
     _drop_identities(graph)
     _make_affine(graph)

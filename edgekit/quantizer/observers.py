@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgekit.model import ActivationScale
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.ranges import BINS, Histogram
 from edgekit.quantizer.weights import HIGHEST, channel_scales
@@ -68,33 +67,6 @@ class PerChannelGrid(ObserverBase):  # type: ignore[misc]
     def calculate_qparams(self) -> tuple[Tensor, Tensor]:
         """Scales (channels,) float32 and zero points (channels,) int64."""
         return self.scales, torch.zeros_like(self.scales, dtype=torch.int64)
-
-
-class LearnedGrid(FakeQuantizeBase):  # type: ignore[misc]
-    """An activation rounded to a grid whose scale is trained along (Esser et al. 2020, "LSQ", arXiv:1902.08153)."""
-
-    def __init__(
-        self, scale: float, zero_point: int, dtype: torch.dtype, qscheme: torch.qscheme, **_: Any
-    ) -> None:
-        super().__init__()
-        self.dtype, self.qscheme, self.is_dynamic = dtype, qscheme, False
-        self.scale = nn.Parameter(torch.tensor([scale]))
-        self.register_buffer("zero_point", torch.tensor([float(zero_point)]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` on its grid, same shape."""
-        share = (x.numel() / len(x) * HIGHEST) ** -0.5  # of the step that the plain gradient would take
-        return torch._fake_quantize_learnable_per_tensor_affine(
-            x, self.scale, self.zero_point, -HIGHEST - 1, HIGHEST, share
-        )
-
-    def grid(self) -> ActivationScale:
-        """Where training has left it."""
-        return ActivationScale(scale=float(self.scale.detach()), zero_point=int(self.zero_point))
-
-    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
-        """Not asked for: the trained scales are converted anew."""
-        raise NotImplementedError
 
 
 class PerChannelFakeQuantize(FakeQuantizeBase):  # type: ignore[misc]

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def network_outputs(model: Model, images: Array) -> Array:
     """The network's first output in PyTorch for (n, C, H, W) float32: quantized where the model is, else float."""
-    quantized = model.quantization is not None
-    network = quantized_graph(model, any_batch=len(images) > 1) if quantized else model.module.eval()
-    with torch.no_grad():
-        outputs = network(torch.from_numpy(np.ascontiguousarray(images)))
-    result: Array = outputs.numpy()
-    return result
+    network = quantized_graph(model) if model.quantization else model.module.eval()
+    with torch.no_grad():  # one by one: the graph is that of batch 1, as the file's is
+        answers = [network(torch.from_numpy(image[None])).numpy() for image in np.ascontiguousarray(images)]
+    return np.concatenate(answers)

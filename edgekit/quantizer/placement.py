@@ -34,6 +34,7 @@ _MOVEMENT = (
     *(aten.max_pool1d, aten.max_pool2d, aten.max_pool3d, aten.upsample_nearest2d),
     *(aten.pixel_shuffle, aten.pixel_unshuffle, aten.channel_shuffle),
 )
+_COPIES = (aten.clone, aten.contiguous)
 _GLOBAL_POOLING = (aten.mean, aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d)
 _LOCAL_POOLING = (aten.avg_pool1d, aten.avg_pool2d)
 
@@ -87,7 +88,7 @@ class _Planner:
         if (axis := _channel_axis(node)) is not None:
             self.channel_axes[node] = axis
             self.demand(node.args[0])
-            if rules.quantize_results:
+            if rules.quantize_results and not _is_network_output(self.tail(node)):
                 self.demand(self.tail(node))
         elif kind is aten.add and _joins_activations(node):
             self.add(node)
@@ -114,14 +115,25 @@ class _Planner:
     def demand(self, *nodes: fx.node.Argument) -> None:
         """These tensors must lie on an 8-bit grid."""
         for node in nodes:
-            source = origin(node) if isinstance(node, fx.Node) else None
-            if source is None or source in self.leaders or not _is_activation(source):
-                continue
-            self.leaders[source] = source
-            if packet(source) is aten.cat:  # integers can be laid side by side only on one scale
-                for part in source.all_input_nodes:
-                    self.demand(part)
-                    self.share(source, part)
+            if isinstance(node, fx.Node) and _is_activation(source := origin(node)):
+                if source not in self.leaders:
+                    self.leaders[source] = source
+                    self.demand_parts(source)
+                if self.rules.quantize_movement:
+                    self.demand_path(node, source)
+
+    def demand_parts(self, node: fx.Node) -> None:
+        """Integers can be laid side by side only on one scale."""
+        if packet(node) is aten.cat:
+            for part in node.all_input_nodes:
+                self.demand(part)
+                self.share(node, part)
+
+    def demand_path(self, node: fx.Node, source: fx.Node) -> None:
+        while node is not source:
+            if _is_activation(node) and packet(node) not in _COPIES:
+                self.leaders.setdefault(node, self.leaders[source])
+            node = operand(node, 0)
 
     def share(self, first: fx.Node, second: fx.node.Argument) -> None:
         assert isinstance(second, fx.Node)
@@ -168,6 +180,13 @@ def _channel_axis(node: fx.Node) -> int | None:
 def _is_activation(node: fx.node.Argument) -> bool:
     value = node.meta.get("val") if isinstance(node, fx.Node) and node.op != "get_attr" else None
     return isinstance(value, torch.Tensor) and value.dtype == torch.float32
+
+
+def _is_network_output(node: fx.Node) -> bool:
+    """Nothing reads it but the user, perhaps through what only moves values."""
+    return all(
+        user.op == "output" or (packet(user) in _MOVEMENT and _is_network_output(user)) for user in node.users
+    )
 
 
 def _joins_activations(node: fx.Node) -> bool:

@@ -9,15 +9,14 @@ import torch
 from torch import fx, nn
 
 from edgekit.quantizer.fold import folded_batch_norms, folded_graph
-from edgekit.quantizer.graphs import operand, set_tensor
-from edgekit.quantizer.observers import LearnedGrid
+from edgekit.quantizer.graphs import set_tensor
 from edgekit.quantizer.placement import place
 from edgekit.quantizer.quantizer import Int8Quantizer, Trained
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.reference import check_scales, decision_of
 
 if TYPE_CHECKING:
-    from edgekit.model import ActivationScale, Model, Quantization
+    from edgekit.model import Model, Quantization
     from edgekit.target import Int8Rules
 
 
@@ -25,10 +24,11 @@ def prepare_qat(model: Model, rules: Int8Rules) -> fx.GraphModule:
     """A calibrated network as a graph to train, (N, C, H, W) → its outputs as integers would give them.
 
     Batch norm is folded, so its statistics are frozen (where training ends too in Krishnamoorthi 2018,
-    arXiv:1806.08342, section 4.3); activations start with the calibrated scales, which are trained along, and
-    weights are rounded anew at every step, with gradients passed straight through (Jacob et al. 2018). Weights
-    are copies under the network's names (`features.0.0.weight`, `features.0.0.bias`); the model itself does
-    not change. Raises `InputError` where the model is not calibrated by these rules.
+    arXiv:1806.08342, section 4.3). Activations keep the calibrated scales: training these along (Esser et al.
+    2020, "LSQ") took half as long again and recovered no more. Weights are rounded anew at every step, with
+    gradients passed straight through (Jacob et al. 2018); they are copies under the network's names
+    (`features.0.0.weight`, `features.0.0.bias`), and the model itself does not change. Raises `InputError`
+    where the model is not calibrated by these rules.
     """
     quantization, graph = decision_of(model), folded_graph(model, any_batch=True)
     check_scales(model, place(graph, rules), quantization)
@@ -44,30 +44,22 @@ def prepare_qat(model: Model, rules: Int8Rules) -> fx.GraphModule:
 
 
 def finish_qat(model: Model, trained: fx.GraphModule) -> tuple[nn.Module, Quantization]:
-    """The network's own layers with the trained weights, in eval mode, and the trained scales.
+    """The network's own layers with the trained weights, in eval mode, and the scales they were trained for.
 
     Where a batch norm was folded, its convolution takes the trained weights and it becomes an identity with
     the trained bias: folding the result gives the trained weights again, to one rounding of float32.
     """
     module, norms = copy.deepcopy(model.module).eval(), folded_batch_norms(model)
-    learned = {node for node in trained.graph.nodes if node.op == "get_attr"}
     with torch.no_grad():
-        for name in sorted({str(node.target) for node in learned}):
+        for name, value in trained.named_parameters():
             layer, _, leaf = name.rpartition(".")
             if layer in norms and leaf == "bias":
-                _become_shift(module.get_submodule(norms[layer]), trained.get_parameter(name))
+                _become_shift(module.get_submodule(norms[layer]), value)
                 if isinstance(own := module.get_submodule(layer).bias, nn.Parameter):
                     own.zero_()
             else:
-                module.get_parameter(name).copy_(trained.get_parameter(name))
-    scales = {**decision_of(model).activations, **_grids(trained)}
-    return module, decision_of(model).model_copy(update={"method": "qat", "activations": scales})
-
-
-def _grids(trained: fx.GraphModule) -> dict[str, ActivationScale]:
-    calls = [node for node in trained.graph.nodes if node.op == "call_module"]
-    grids = {operand(node, 0).name: trained.get_submodule(node.target) for node in calls}
-    return {name: grid.grid() for name, grid in grids.items() if isinstance(grid, LearnedGrid)}
+                module.get_parameter(name).copy_(value)
+    return module, decision_of(model).model_copy(update={"method": "qat"})
 
 
 def _become_shift(norm: nn.Module, bias: torch.Tensor) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from edgekit.quantizer.graphs import operand
-from edgekit.quantizer.observers import HistogramObserver, LearnedGrid, PerChannelFakeQuantize, PerChannelGrid
-from edgekit.quantizer.placement import Placement, place
+from edgekit.quantizer.observers import HistogramObserver, PerChannelFakeQuantize, PerChannelGrid
+from edgekit.quantizer.placement import Placement, origin, place
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.weights import HIGHEST, scales_in
 
@@ -43,8 +43,8 @@ _WEIGHT = {
 class Grids(Protocol):
     """How tensors are to be rounded, once it is decided which."""
 
-    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
-        """For the output of `node`, which has the scale of `leader`."""
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase | None:
+        """For the output of `node`, which has the scale of `leader`; None leaves it float."""
         ...
 
     def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase | None:
@@ -55,8 +55,10 @@ class Grids(Protocol):
 class Observed:
     """Calibration: histograms on activations, float weights."""
 
-    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
-        """A histogram, one for all tensors that share a scale."""
+    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase | None:
+        """A histogram, one for all tensors that share a scale; values that only moved count once."""
+        if origin(node) is not node:
+            return None
         if leader is not node:
             return SharedQuantizationSpec(leader)
         return QuantizationSpec(observer_or_fake_quant_ctr=HistogramObserver, **_ACTIVATION)
@@ -85,15 +87,7 @@ class Decided:
 
 
 class Trained(Decided):
-    """Quantization-aware training: scales that start as decided, weights rounded as they are at each step."""
-
-    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase:
-        """A scale to train, one for all tensors that share it."""
-        if leader is not node:
-            return SharedQuantizationSpec(leader)
-        grid = self.activations[node.name]
-        start = LearnedGrid.with_args(scale=grid.scale, zero_point=grid.zero_point)
-        return QuantizationSpec(observer_or_fake_quant_ctr=start, **_ACTIVATION)
+    """Quantization-aware training: decided scales, weights rounded as they are at each step."""
 
     def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase:  # noqa: ARG002
         """Per output channel, anew at each step."""
@@ -113,7 +107,8 @@ class Int8Quantizer(Quantizer):  # type: ignore[misc]
         """Every integer activation is rounded where it is computed, every weight where it is read."""
         self.placement = place(model, self.rules)
         for node, leader in self.placement.leaders.items():
-            _annotation(node).output_qspec = self.grids.activation(node, leader)
+            if (spec := self.grids.activation(node, leader)) is not None:
+                _annotation(node).output_qspec = spec
         for node, axis in self.placement.channel_axes.items():
             if (spec := self.grids.weight(model, node, axis)) is not None:
                 _annotation(node).input_qspec_map[operand(node, 1)] = spec

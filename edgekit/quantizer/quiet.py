@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _NOISY_LOGGERS = (
     "torchao",  # names each of its compiled libraries that was built for another machine
     "torch.utils._pytree",  # deprecations inside torchao
+    "torch.onnx._internal.exporter._registration",  # each operator of torchvision, where that is not installed
 )
 _NOISY_WARNINGS = (
     (FutureWarning, r".*isinstance\(treespec, LeafSpec\)"),  # torch copies its own tree specifications

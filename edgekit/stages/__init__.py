@@ -42,6 +42,12 @@ class Context:
     """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
 
 
+def need_labels(context: Context) -> None:
+    """Raise `RejectedError` where nothing is labelled: what a stage takes could be neither judged nor won back."""
+    if not context.data.labelled:
+        raise RejectedError("no labelled pictures: what it costs could be neither judged nor won back")
+
+
 class Stage(Protocol):
     """A stage with its options bound."""
 

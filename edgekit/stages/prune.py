@@ -13,7 +13,7 @@ from edgekit.graph.surgery import remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.recipe import PruneOptions
-from edgekit.stages import Context, RejectedError
+from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.sparsity import parse, project
 
 
@@ -29,24 +29,36 @@ class Prune:
         A sparsity pattern is projected anew, in the final channel order. Raises `BudgetError` where the budget
         is out of reach, `InputError` where nothing can be pruned, `RejectedError` where nothing need be.
         """
+        need_labels(context)
         graph = trace(model.module, model.input_shape)
         channels = channel_graph(graph)
         before = cost_of_graph(graph, model.module, model.input_shape)
         allowed = int(self.options.macs * cost(context.baseline.module, model.input_shape).macs)
         if before.macs <= allowed:
             raise RejectedError(f"nothing to remove: {before.macs:,} MACs are within {allowed:,} already")
-        choice = choose(channels, importance(model.module, channels), graph, macs=allowed,
-                        multiple=context.target.channel_multiple)
+        choice = choose(
+            channels,
+            importance(model.module, channels),
+            graph,
+            macs=allowed,
+            multiple=context.target.channel_multiple,
+        )
         module, difference = remove_channels(model.module, channels, choice.removed, model.input_shape)
-        sparsity = {layer: pattern for layer, pattern in model.sparsity.items() if _fits(module, layer, pattern)}
+        sparsity = {
+            layer: pattern for layer, pattern in model.sparsity.items() if _fits(module, layer, pattern)
+        }
         project(module, sparsity)
         event = Event(
             stage="prune",
             summary=f"{len(choice.removed)} channels of {sum(len(group.classes) for group in channels.groups)} removed",
             details={
-                "channels_removed": len(choice.removed), "macs_before": before.macs, "macs_after": choice.macs,
-                "macs_allowed": allowed, "channel_multiple": context.target.channel_multiple,
-                "masked_difference": difference, "widths": _widths(model.module, module),
+                "channels_removed": len(choice.removed),
+                "macs_before": before.macs,
+                "macs_after": choice.macs,
+                "macs_allowed": allowed,
+                "channel_multiple": context.target.channel_multiple,
+                "masked_difference": difference,
+                "widths": _widths(model.module, module),
                 "frozen": _frozen(channels),
                 "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
             },
@@ -55,13 +67,21 @@ class Prune:
 
 
 def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
-    return int(module.get_submodule(layer).weight.shape[1]) % parse(pattern)[1] == 0  # type: ignore[union-attr, operator, arg-type]
+    return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
 
 
 def _widths(before: nn.Module, after: nn.Module) -> dict[str, str]:
     """Layer → output channels before and after, where they changed."""
-    wide = {name: layer.weight.shape[0] for name, layer in before.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
-    slim = {name: layer.weight.shape[0] for name, layer in after.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+    wide = {
+        name: layer.weight.shape[0]
+        for name, layer in before.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    slim = {
+        name: layer.weight.shape[0]
+        for name, layer in after.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
     return {name: f"{wide[name]} → {slim[name]}" for name in wide if wide[name] != slim[name]}
 
 

@@ -54,8 +54,10 @@ class Quantize:
 
         split = context.data.calibration
         count = min(len(split), self.options.calibration_samples)
-        batches = (split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
-                   for start in range(0, count, CALIBRATION_BATCH))
+        batches = (
+            split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
+            for start in range(0, count, CALIBRATION_BATCH)
+        )
         with context.progress.task("calibrate", count) as advance:
             quantization = calibrate(model, context.target.int8, _counted(batches, advance))
         return model.after(_event(quantization, context), quantization=quantization)
@@ -64,11 +66,24 @@ class Quantize:
         from edgekit.quantizer.qat import finish_qat, prepare_qat
 
         options = self.options
-        how = Training(epochs=options.qat_epochs, learning_rate=options.qat_learning_rate, batch_size=options.batch_size,
-                       seed=context.seed, device=context.torch_device, title="quantization-aware training", distillation=0.5)
+        how = Training(
+            epochs=options.qat_epochs,
+            learning_rate=options.qat_learning_rate,
+            batch_size=options.batch_size,
+            seed=context.seed,
+            device=context.torch_device,
+            title="quantization-aware training",
+            distillation=0.5,
+        )
         graph = prepare_qat(model, context.target.int8)
-        train(graph, context.data, how, context.progress, teacher=copy.deepcopy(context.baseline.module),
-              masks=zero_masks(model.module, model.sparsity))
+        train(
+            graph,
+            context.data,
+            how,
+            context.progress,
+            teacher=copy.deepcopy(context.baseline.module),
+            masks=zero_masks(model.module, model.sparsity),
+        )
         module: nn.Module
         module, quantization = finish_qat(model, graph)
         return model.after(_event(quantization, context), module=module, quantization=quantization)
@@ -84,10 +99,12 @@ def _event(quantization: Quantization, context: Context) -> Event:
     random = " of random pictures: no claim about accuracy" if context.data.name == "random" else ""
     return Event(
         stage="quantize",
-        summary=f"INT8 by {quantization.method.upper()}, {quantization.calibration_samples} calibration samples{random}",
+        summary=f"INT8 by {quantization.method.upper()}, {quantization.calibration_samples} samples{random}",
         details={
-            "method": quantization.method, "calibration_samples": quantization.calibration_samples,
-            "calibration_sha256": quantization.calibration_sha256, "integer_activations": len(quantization.activations),
+            "method": quantization.method,
+            "calibration_samples": quantization.calibration_samples,
+            "calibration_sha256": quantization.calibration_sha256,
+            "integer_activations": len(quantization.activations),
             "rules": context.target.id,
         },
     )

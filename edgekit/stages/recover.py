@@ -28,13 +28,29 @@ class Recover:
             raise RejectedError("no labelled pictures to train on")
         module = copy.deepcopy(model.module)
         before = accuracy(outputs(module, data.val, context.torch_device), data.val)
-        how = Training(epochs=options.epochs, learning_rate=options.learning_rate, batch_size=options.batch_size,
-                       seed=context.seed, device=context.torch_device, title="recover",
-                       distillation=options.distillation, temperature=options.temperature)
-        train(module.train(), data, how, context.progress, teacher=copy.deepcopy(context.baseline.module),
-              masks=zero_masks(module, model.sparsity))
-        recalibrate(module, data, context.torch_device)
+        how = Training(
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            batch_size=options.batch_size,
+            seed=context.seed,
+            device=context.torch_device,
+            title="recover",
+            distillation=options.distillation,
+            temperature=options.temperature,
+        )
+        train(
+            module.train(),
+            data,
+            how,
+            context.progress,
+            teacher=copy.deepcopy(context.baseline.module),
+            masks=zero_masks(module, model.sparsity),
+        )
+        recalibrate(module, data.train, context.torch_device)
         after = accuracy(outputs(module, data.val, context.torch_device), data.val)
-        event = Event(stage="recover", summary=f"{options.epochs} epochs of distillation",
-                      details={"epochs": options.epochs, "val_accuracy_before": before, "val_accuracy_after": after})
+        event = Event(
+            stage="recover",
+            summary=f"{options.epochs} epochs of distillation",
+            details={"epochs": options.epochs, "val_accuracy_before": before, "val_accuracy_after": after},
+        )
         return model.after(event, module=module.eval())

@@ -9,7 +9,7 @@ from torch import nn
 
 from edgekit.model import Event, Model
 from edgekit.recipe import SparsifyOptions
-from edgekit.stages import Context, RejectedError
+from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.sparsity import parse, project
 from edgekit.target import SparsitySupport, Target
 
@@ -25,6 +25,7 @@ class Sparsify:
 
         Raises `RejectedError` where the target exploits no pattern, or no layer can carry it.
         """
+        need_labels(context)
         support = _support(context.target, self.options.pattern)
         can, cannot = _sort_layers(model.module, support)
         if not can:
@@ -36,8 +37,13 @@ class Sparsify:
         event = Event(
             stage="sparsify",
             summary=f"{support.pattern} on {len(can)} of {len(can) + len(cannot)} weighted layers",
-            details={"pattern": support.pattern, "layers": can, "without": cannot,
-                     "target_exploits_it": exploited, "note": support.note},
+            details={
+                "pattern": support.pattern,
+                "layers": can,
+                "without": cannot,
+                "target_exploits_it": exploited,
+                "note": support.note,
+            },
         )
         return model.after(event, module=module, sparsity={**model.sparsity, **sparsity})
 
@@ -48,8 +54,11 @@ def _support(target: Target, pattern: str) -> SparsitySupport:
             raise RejectedError(f"{target.runtime} on {target.id} exploits no sparsity pattern")
         return target.sparsity[0]
     known = next((support for support in target.sparsity if support.pattern == pattern), None)
-    return known or SparsitySupport(pattern=pattern, operators=("conv", "linear"),
-                                    note=f"{target.runtime} on {target.id} has no kernels for {pattern}: it can only save size")
+    return known or SparsitySupport(
+        pattern=pattern,
+        operators=("conv", "linear"),
+        note=f"{target.runtime} on {target.id} has no kernels for {pattern}: it can only save size",
+    )
 
 
 def _sort_layers(module: nn.Module, support: SparsitySupport) -> tuple[list[str], dict[str, str]]:

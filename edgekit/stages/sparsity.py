@@ -14,10 +14,16 @@ def parse(pattern: str) -> tuple[int, int]:
     return int(kept), int(among)
 
 
+def in_groups(weight: Tensor, among: int) -> Tensor:
+    """(out, in, …) → (out, …, in / M, M): the weights that a pattern chooses among, last."""
+    last = weight.movedim(1, -1)
+    return last.reshape(*last.shape[:-1], -1, among)
+
+
 def pattern_mask(weight: Tensor, pattern: str) -> Tensor:
     """True for the N largest magnitudes of each M along axis 1 of (out, in, …); in must be a multiple of M."""
     kept, among = parse(pattern)
-    groups = weight.detach().abs().movedim(1, -1).unflatten(-1, (-1, among))
+    groups = in_groups(weight.detach().abs(), among)
     largest = groups.topk(kept, dim=-1).indices
     mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, largest, value=True)
     return mask.flatten(-2).movedim(-1, 1)
@@ -27,8 +33,8 @@ def project(module: nn.Module, sparsity: Mapping[str, str]) -> None:
     """Zero, in place, what the patterns of these layers do not keep."""
     with torch.no_grad():
         for layer, pattern in sparsity.items():
-            weight = module.get_submodule(layer).weight
-            weight.mul_(pattern_mask(weight, pattern))  # type: ignore[operator, arg-type]
+            weight = module.get_parameter(f"{layer}.weight")
+            weight.mul_(pattern_mask(weight, pattern))
 
 
 def holds(weight: Tensor, pattern: str) -> bool:
@@ -36,7 +42,7 @@ def holds(weight: Tensor, pattern: str) -> bool:
     kept, among = parse(pattern)
     if weight.shape[1] % among:
         return False
-    groups = weight.detach().movedim(1, -1).unflatten(-1, (-1, among))
+    groups = in_groups(weight.detach(), among)
     return bool(((groups != 0).sum(dim=-1) <= kept).all())
 
 
@@ -47,4 +53,6 @@ def density(weight: Tensor) -> float:
 
 def zero_masks(module: nn.Module, sparsity: Mapping[str, str]) -> dict[str, Tensor]:
     """Weight name → where it is non-zero now: what training must hold."""
-    return {f"{layer}.weight": module.get_submodule(layer).weight.detach() != 0 for layer in sparsity}  # type: ignore[operator, misc]
+    return {
+        name: module.get_parameter(name).detach() != 0 for name in (f"{layer}.weight" for layer in sparsity)
+    }

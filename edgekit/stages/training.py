@@ -35,8 +35,16 @@ class Training:
     temperature: float = 2.0
 
 
-def train(module: nn.Module, data: Data, how: Training, progress: Progress, *, teacher: nn.Module | None = None,
-          masks: Mapping[str, Tensor] | None = None, before_epoch: Callable[[int], None] | None = None) -> None:
+def train(
+    module: nn.Module,
+    data: Data,
+    how: Training,
+    progress: Progress,
+    *,
+    teacher: nn.Module | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+    before_epoch: Callable[[int], None] | None = None,
+) -> None:
     """Train in place: SGD with Nesterov momentum; zeros in `masks` (name → bool) stay zero after every step.
 
     With a teacher the loss is (1 - d)·cross-entropy + d·T²·KL(teacher ‖ student) at temperature T
@@ -47,7 +55,7 @@ def train(module: nn.Module, data: Data, how: Training, progress: Progress, *, t
         raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
     torch.manual_seed(how.seed)
     rng = np.random.default_rng(how.seed)
-    module.to(how.device, memory_format=torch.channels_last)  # half the time of (N, C, H, W) on CPUs
+    on_device(module, how.device)
     loop = _Loop(module, how, math.ceil(len(data.train) / how.batch_size), teacher, masks or {})
     with progress.task(how.title, how.epochs * loop.steps_per_epoch) as advance:
         for epoch in range(how.epochs):
@@ -56,30 +64,45 @@ def train(module: nn.Module, data: Data, how: Training, progress: Progress, *, t
             for images, targets in batches(data.train, how.batch_size, rng=rng, augment=True):
                 loss = loop.step(_on(images, how.device), torch.from_numpy(targets).to(how.device))
                 advance(note=f"epoch {epoch + 1}/{how.epochs}, loss {loss:.3f}")
-    module.to("cpu", memory_format=torch.contiguous_format)
+    on_host(module)
 
 
 class _Loop:
-    def __init__(self, module: nn.Module, how: Training, steps_per_epoch: int, teacher: nn.Module | None,
-                 masks: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        how: Training,
+        steps_per_epoch: int,
+        teacher: nn.Module | None,
+        masks: Mapping[str, Tensor],
+    ) -> None:
         self.module, self.how, self.steps_per_epoch = module, how, steps_per_epoch
-        self.teacher = None if teacher is None else teacher.to(how.device, memory_format=torch.channels_last).eval()
+        self.teacher = None if teacher is None else on_device(teacher, how.device).eval()
         parameters = dict(module.named_parameters())
         self.masked = [(parameters[name], mask.to(how.device)) for name, mask in masks.items()]
         decayed = [value for value in parameters.values() if value.dim() > 1]
         plain = [value for value in parameters.values() if value.dim() <= 1]
         self.optimizer = torch.optim.SGD(
             [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=how.learning_rate, momentum=0.9, nesterov=True)
+            lr=how.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+        )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=how.learning_rate, total_steps=how.epochs * steps_per_epoch, pct_start=0.2,
-            cycle_momentum=False)
+            self.optimizer,
+            max_lr=how.learning_rate,
+            total_steps=how.epochs * steps_per_epoch,
+            pct_start=0.2,
+            cycle_momentum=False,
+        )
 
     def step(self, images: Tensor, targets: Tensor) -> float:
         loss = self._loss(images, targets)
         if not torch.isfinite(loss):
-            raise EdgekitError(f"{self.how.title}: the loss is no longer finite",
-                               hint="a smaller learning rate in the recipe, or look for NaN in the data")
+            raise EdgekitError(
+                f"{self.how.title}: the loss is no longer finite",
+                hint="a smaller learning rate in the recipe, or look for NaN in the data",
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -91,48 +114,67 @@ class _Loop:
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         logits = self.module(images)
-        hard = F.cross_entropy(logits, targets, label_smoothing=self.how.label_smoothing if self.teacher is None else 0)
+        hard = F.cross_entropy(
+            logits, targets, label_smoothing=self.how.label_smoothing if self.teacher is None else 0
+        )
         if self.teacher is None:
             return hard
         with torch.no_grad():
             soft = self.teacher(images)
         heat, share = self.how.temperature, self.how.distillation
-        divergence = F.kl_div(F.log_softmax(logits / heat, 1), F.log_softmax(soft / heat, 1),
-                              reduction="batchmean", log_target=True)
+        divergence = F.kl_div(
+            F.log_softmax(logits / heat, 1),
+            F.log_softmax(soft / heat, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
         return (1 - share) * hard + share * heat**2 * divergence
 
 
-def recalibrate(module: nn.Module, data: Data, device: str) -> None:
-    """Batch-norm statistics anew, in place: the plain average over the training pictures, unaugmented.
+def recalibrate(module: nn.Module, split: Split, device: str) -> None:
+    """Batch-norm statistics anew, in place: the plain average over a split's pictures, unaugmented.
 
     Running averages lag behind weights that still moved (with momentum 0.01, by hundreds of steps).
     """
-    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
-    if data.train is None or not norms:
-        return
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.reset_running_stats()
         layer.momentum = None  # torch's sign for a cumulative average
-    module.to(device, memory_format=torch.channels_last).eval()
+    on_device(module, device).eval()
     for layer in norms:
         layer.train()
     with torch.no_grad():
-        for images, _ in batches(data.train, EVALUATION_BATCH, rng=None, augment=False):
-            module(_on(images, device))
+        for indices in _chunks(split):
+            module(_on(split.images(indices), device))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
-    module.to("cpu", memory_format=torch.contiguous_format).eval()
+    on_host(module).eval()
 
 
-def outputs(module: nn.Module, split: Split, device: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def outputs(
+    module: nn.Module, split: Split, device: str
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """The network's outputs for a whole split, float32 (n, …), in its order."""
-    module.to(device, memory_format=torch.channels_last).eval()
+    on_device(module, device).eval()
     with torch.no_grad():
-        parts = [module(_on(split.images(indices), device)).cpu().numpy()
-                 for indices in np.array_split(np.arange(len(split)), max(1, math.ceil(len(split) / EVALUATION_BATCH)))]
-    module.to("cpu", memory_format=torch.contiguous_format)
+        parts = [module(_on(split.images(indices), device)).cpu().numpy() for indices in _chunks(split)]
+    on_host(module)
     return np.concatenate(parts)
+
+
+def on_device(module: nn.Module, device: str) -> nn.Module:
+    """Move a network, in place, to where it trains, its weights channels-last: half the time of NCHW on CPUs."""
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def on_host(module: nn.Module) -> nn.Module:
+    """Move a network back, in place, to the CPU and to contiguous weights, as exporters and files want them."""
+    return module.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
+
+
+def _chunks(split: Split) -> list[np.ndarray[tuple[int, ...], np.dtype[np.intp]]]:
+    return np.array_split(np.arange(len(split)), max(1, math.ceil(len(split) / EVALUATION_BATCH)))
 
 
 def _on(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) -> Tensor:

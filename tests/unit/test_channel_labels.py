@@ -31,7 +31,8 @@ class Shuffle(nn.Module):
             x = torch.cat((left, branch(right)), dim=1)
             n, c, h, w = x.shape
             x = x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
-        return self.head(x).mean((2, 3))
+        y: Tensor = self.head(x).mean((2, 3))
+        return y
 
 
 class Gated(nn.Module):
@@ -49,7 +50,8 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise(torch.relu(self.norm(self.stem(x))))
         gate = torch.sigmoid(self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
-        return self.head(torch.flatten(nn.functional.avg_pool2d(x * gate, 4), 1))
+        y: Tensor = self.head(torch.flatten(nn.functional.avg_pool2d(x * gate, 4), 1))
+        return y
 
 
 class Grouped(nn.Module):
@@ -63,7 +65,8 @@ class Grouped(nn.Module):
         self.head = nn.Conv2d(8, 4, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.cumsum(self.middle(self.grouped(self.stem(x))), dim=2)).mean((2, 3))
+        y: Tensor = self.head(torch.cumsum(self.middle(self.grouped(self.stem(x))), dim=2)).mean((2, 3))
+        return y
 
 
 def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -102,15 +105,19 @@ def half_of_each_group(channels: ChannelGraph, seed: int) -> Tensor:
 
 
 def test_residual_layers_share_their_channels() -> None:
-    widths = {frozenset(name for name, axis in group.axes if axis == 0 and "weight" in name): len(group.classes)
-              for group in channels_of(mobilenet()).groups}
+    widths = {
+        frozenset(name for name, axis in group.axes if axis == 0 and "weight" in name): len(group.classes)
+        for group in channels_of(mobilenet()).groups
+    }
     stage = next(names for names in widths if "features.2.conv.2.weight" in names)
     assert widths[stage] == 24
     assert "features.3.conv.2.weight" in stage  # its output is added to the former's
 
 
 def test_depthwise_output_is_its_input() -> None:
-    group = next(group for group in channels_of(mobilenet()).groups if ("features.2.conv.0.0.weight", 0) in group.axes)
+    group = next(
+        group for group in channels_of(mobilenet()).groups if ("features.2.conv.0.0.weight", 0) in group.axes
+    )
     assert {("features.2.conv.1.0.weight", 0), ("features.2.conv.2.weight", 1)} <= set(group.axes)
 
 
@@ -142,7 +149,9 @@ def test_masked_equals_pruned(make: type[nn.Module], seed: int) -> None:
     removed = half_of_each_group(channels, seed)
     pruned, difference = remove_channels(module, channels, removed, SHAPE)
     assert difference <= 1e-12
-    assert sum(value.numel() for value in pruned.parameters()) < 0.6 * sum(value.numel() for value in module.parameters())
+    assert sum(value.numel() for value in pruned.parameters()) < 0.6 * sum(
+        value.numel() for value in module.parameters()
+    )
 
 
 def test_the_proof_notices_a_wrong_slice() -> None:

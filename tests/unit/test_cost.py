@@ -28,7 +28,10 @@ def test_pointwise_memory_access_is_shufflenets_formula(groups: int) -> None:
     elements = height * width * (inputs + outputs) + inputs * outputs // groups  # Ma et al. 2018, equation 1
     assert found.memory_access_bytes == 4 * elements
     assert found.macs == height * width * inputs * outputs // groups
-    assert cost(layer, (1, inputs, height, width), weight_bytes=1, activation_bytes=1).memory_access_bytes == elements
+    assert (
+        cost(layer, (1, inputs, height, width), weight_bytes=1, activation_bytes=1).memory_access_bytes
+        == elements
+    )
 
 
 def test_linear_counts_tokens() -> None:
@@ -52,7 +55,8 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dilated(x)
-        return self.last(self.down(self.near(x) + self.far(x)))
+        y: Tensor = self.last(self.down(self.near(x) + self.far(x)))
+        return y
 
 
 def test_receptive_field_by_hand() -> None:
@@ -61,13 +65,18 @@ def test_receptive_field_by_hand() -> None:
 
 
 def test_peak_memory_reuses_buffers() -> None:
-    chain = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1), nn.Conv2d(4, 2, 1))
+    chain = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 4, 3, padding=1), nn.Conv2d(4, 2, 1)
+    )
     found = cost(chain, (1, 3, 16, 16))
     assert found.peak_activation_bytes == 4 * 16 * 16 * (8 + 4)  # the widest pair of neighbours, not the sum
 
 
 def test_a_global_pooling_sees_everything() -> None:
-    found = cost(nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)), (1, 3, 20, 30))
+    found = cost(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),
+        (1, 3, 20, 30),
+    )
     assert found.layers[-1].receptive_field == (20, 30)
     assert found.receptive_field == (3, 3)
 

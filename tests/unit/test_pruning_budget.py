@@ -25,10 +25,14 @@ def network() -> nn.Module:
 
 
 @pytest.mark.parametrize(("share", "multiple"), [(0.5, 16), (0.3, 8), (0.8, 1)])
-def test_a_macs_budget_is_kept_and_the_forecast_is_exact(network: nn.Module, share: float, multiple: int) -> None:
+def test_a_macs_budget_is_kept_and_the_forecast_is_exact(
+    network: nn.Module, share: float, multiple: int
+) -> None:
     graph = trace(network, SHAPE)
     channels, whole = channel_graph(graph), cost(network, SHAPE).macs
-    choice = choose(channels, importance(network, channels), graph, macs=int(share * whole), multiple=multiple)
+    choice = choose(
+        channels, importance(network, channels), graph, macs=int(share * whole), multiple=multiple
+    )
     pruned = remove_channels(network, channels, choice.removed, SHAPE).module
     reached = cost(pruned, SHAPE).macs
     assert reached == choice.macs <= share * whole
@@ -51,16 +55,18 @@ def test_an_impossible_budget_says_what_is_possible(network: nn.Module) -> None:
 
 
 def test_the_least_important_go_first() -> None:
-    layers = nn.Sequential(nn.Conv2d(3, 16, 1, bias=False), nn.Conv2d(16, 4, 1, bias=False))
+    stem, head = nn.Conv2d(3, 16, 1, bias=False), nn.Conv2d(16, 4, 1, bias=False)
+    layers = nn.Sequential(stem, head)
     with torch.no_grad():
-        for weight in (layers[0].weight, layers[1].weight):
-            weight.fill_(1.0)
-        layers[0].weight[5:13] *= 0.01
+        stem.weight.fill_(1.0)
+        head.weight.fill_(1.0)
+        stem.weight[5:13] *= 0.01
     graph = trace(layers, SHAPE)
     channels = channel_graph(graph)
-    choice = choose(channels, importance(layers, channels), graph, macs=cost(layers, SHAPE).macs // 2, multiple=8)
-    stem = channels.producers()["0.weight"]
-    assert sorted(choice.removed.tolist()) == stem[5:13].tolist()
+    choice = choose(
+        channels, importance(layers, channels), graph, macs=cost(layers, SHAPE).macs // 2, multiple=8
+    )
+    assert sorted(choice.removed.tolist()) == channels.producers()["0.weight"][5:13].tolist()
 
 
 def test_nothing_prunable_is_said_with_the_reason() -> None:

@@ -12,7 +12,9 @@ from edgekit.recipe import Gain
 BEFORE = Figures(macs=100, memory=100, size=100, compressed_size=90, accuracy=0.99, latency_ms=2.0)
 
 
-def verdict(after: Figures, *counts: Gain, floor: float | None = 0.98, on_target: bool = True, recovers: bool = False) -> tuple[bool, str]:
+def verdict(
+    after: Figures, *counts: Gain, floor: float | None = 0.98, on_target: bool = True, recovers: bool = False
+) -> tuple[bool, str]:
     found = judge(BEFORE, after, counts=counts, floor=floor, on_target=on_target, recovery_follows=recovers)
     return found.kept, found.reason
 
@@ -37,7 +39,14 @@ def test_outside_the_accuracy_budget_is_rolled_back() -> None:
 
 
 def test_a_later_recovery_gets_its_chance() -> None:
-    found = judge(BEFORE, replace(BEFORE, macs=50, accuracy=0.2), counts=("macs",), floor=0.98, on_target=False, recovery_follows=True)
+    found = judge(
+        BEFORE,
+        replace(BEFORE, macs=50, accuracy=0.2),
+        counts=("macs",),
+        floor=0.98,
+        on_target=False,
+        recovery_follows=True,
+    )
     assert found.kept
     assert found.provisional
 
@@ -60,7 +69,10 @@ def test_noise_is_no_slowdown() -> None:
 
 
 def test_a_crash_is_a_rejected_candidate() -> None:
-    assert verdict(replace(BEFORE, macs=1, crashed="SIGSEGV killed openvino_cpu"), "macs") == (False, "SIGSEGV killed openvino_cpu")
+    assert verdict(replace(BEFORE, macs=1, crashed="SIGSEGV killed openvino_cpu"), "macs") == (
+        False,
+        "SIGSEGV killed openvino_cpu",
+    )
 
 
 @pytest.mark.parametrize("accuracy", [None, 0.5])

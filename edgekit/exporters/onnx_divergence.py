@@ -1,0 +1,97 @@
+"""Where a quantized ONNX file and the PyTorch network part, tensor by tensor, in the order of computation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import fx
+
+from edgekit import optional
+from edgekit.exporters.onnx_read import OnnxFile, read
+from edgekit.parity import sqnr_db
+from edgekit.quantizer.graphs import operand
+from edgekit.quantizer.reference import quantized_graph
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.model import Model
+    from edgekit.parity import Array
+
+THRESHOLD_DB = 25.0
+
+
+@dataclass(frozen=True)
+class LayerParity:
+    """One tensor of the file against the same one in PyTorch, at the place where they differ most."""
+
+    node: str
+    sqnr_db: float
+    reference: float
+    file: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.node}: {self.sqnr_db:.1f} dB; furthest {self.file:.6g}, in PyTorch {self.reference:.6g}"
+        )
+
+
+def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
+    """The first tensor whose SQNR over `images` (n, C, H, W) lies below 25 dB; None where all are nearer.
+
+    A float file has no tensors to compare.
+    """
+    layers = layer_parity(model, path, images) if model.quantization else []
+    return next((layer for layer in layers if layer.sqnr_db < THRESHOLD_DB), None)
+
+
+def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+    """Every tensor that both the file and PyTorch quantize under one name, in order of computation.
+
+    The file runs in ONNX Runtime with its integers as further outputs, so that fused kernels stay fused.
+    """
+    expected, actual = _in_torch(quantized_graph(model), images), _in_file(read(path), images)
+    return [_compare(name, expected[name], actual[name]) for name in actual if name in expected]
+
+
+def _compare(name: str, reference: Array, other: Array) -> LayerParity:
+    worst = np.unravel_index(np.abs(reference - other).argmax(), reference.shape)
+    return LayerParity(name, sqnr_db(reference, other), float(reference[worst]), float(other[worst]))
+
+
+def _in_torch(graph: fx.GraphModule, images: Array) -> dict[str, Array]:
+    found: dict[str, list[Array]] = {}
+
+    class Recorder(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> object:
+            value = super().run_node(n)
+            if n.target is torch.ops.quantized_decomposed.quantize_per_tensor.default:
+                scale, zero = n.args[1], n.args[2]
+                found.setdefault(operand(n, 0).name, []).append(
+                    (value.numpy().astype(np.float32) - zero) * scale
+                )
+            return value
+
+    with torch.no_grad():
+        for image in images:
+            Recorder(graph).run(torch.from_numpy(image[None]))
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _in_file(file: OnnxFile, images: Array) -> dict[str, Array]:
+    onnx, runtime = optional.load("onnx", extra="onnx"), optional.load("onnxruntime", extra="onnx")
+    quantizers = [node for node in file.nodes if node.op_type == "QuantizeLinear"]
+    for node in quantizers:
+        kind = onnx.helper.np_dtype_to_tensor_dtype(file.constants[node.input[2]].dtype)
+        file.model.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], kind, None))
+    session = runtime.InferenceSession(file.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [node.output[0] for node in quantizers]
+    runs = [session.run(names, {"input": image[None]}) for image in images]
+    found = {}
+    for node, integers in zip(quantizers, zip(*runs, strict=True), strict=True):
+        scale, zero = (file.constants[name].astype(np.float32) for name in node.input[1:3])
+        found[node.input[0]] = (np.concatenate(integers).astype(np.float32) - zero) * scale
+    return found

@@ -1,0 +1,87 @@
+"""Changes to an ONNX graph that leave what it computes as it is, but for `to_half`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_QDQ = ("QuantizeLinear", "DequantizeLinear")
+
+
+def forget_origins(model: onnx.ModelProto) -> None:
+    """Stack traces, source paths, the exporter's version and notes: they differ from machine to machine."""
+    graph = model.graph
+    model.producer_name, model.producer_version = "edgekit", ""
+    del graph.value_info[:]  # shapes of inner values follow from the inputs
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def name_after_layers(model: onnx.ModelProto) -> None:
+    """Operators with weights get their layer's name (`features.0.0`), scales that of what they scale."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    producers = {node.output[0]: node for node in model.graph.node}
+    names: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type in _QDQ:
+            for value, suffix in zip(node.input[1:], ("_scale", "_zero_point"), strict=False):
+                names.setdefault(value, f"{node.input[0]}{suffix}")
+    for node in model.graph.node:
+        weight = node.input[1] if len(node.input) > 1 else ""
+        if weight in producers and producers[weight].op_type == "DequantizeLinear":
+            weight = producers[weight].input[0]
+        if weight in constants and weight.endswith(".weight"):
+            node.name = weight.removesuffix(".weight")
+    for tensor in model.graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(value, value) for value in node.input]
+
+
+def make_unsigned(model: onnx.ModelProto) -> None:
+    """Hold activations as uint8: 128 more in the integer and in the zero point is the same real value."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type in _QDQ and node.input[0] not in constants:
+            signed = numpy_helper.to_array(constants[node.input[2]])
+            node.input[2] += "_unsigned"
+            shifted = (signed.astype(np.int16) + 128).astype(np.uint8)
+            constants[node.input[2]] = numpy_helper.from_array(shifted, node.input[2])
+    used = {value for node in model.graph.node for value in node.input}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A float32 graph that computes in float16; input and output stay float32, behind two casts."""
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    graph = half.graph
+    sizes = {value for node in graph.node if node.op_type == "Resize" for value in node.input[1:]}
+    for tensor in _float_tensors(half):
+        if tensor.name not in sizes:
+            values = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    (source,), (result,) = graph.input, graph.output
+    for node in graph.node:
+        node.input[:] = [f"{value}_fp16" if value == source.name else value for value in node.input]
+        node.output[:] = [f"{value}_fp16" if value == result.name else value for value in node.output]
+    into = helper.make_node("Cast", [source.name], [f"{source.name}_fp16"], "to_fp16", to=TensorProto.FLOAT16)
+    back = helper.make_node("Cast", [f"{result.name}_fp16"], [result.name], "to_fp32", to=TensorProto.FLOAT)
+    nodes = [into, *graph.node, back]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return half
+
+
+def _float_tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    constants = (node for node in model.graph.node if node.op_type == "Constant")
+    inner = (attribute.t for node in constants for attribute in node.attribute if attribute.name == "value")
+    return (tensor for tensor in (*model.graph.initializer, *inner) if tensor.data_type == TensorProto.FLOAT)
