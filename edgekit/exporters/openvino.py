@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
 _MOVEMENT = (
-    "Reshape",
-    "Transpose",
-    "Split",
-    "VariadicSplit",
-    "Squeeze",
-    "Unsqueeze",
-    "StridedSlice",
-    "MaxPool",
+    *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "ShuffleChannels"),
+    *("Split", "VariadicSplit", "StridedSlice", "Slice", "MaxPool"),
 )
 _NUMBERED = re.compile(r"[A-Z]\w*_\d+")
 
@@ -107,6 +101,7 @@ def _weighted(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_quantized(node: Any) -> bool:
-    while node.get_type_name() in _MOVEMENT:
-        node = node.input_value(0).get_node()
-    return bool(node.get_type_name() == "FakeQuantize")
+    kind, sources = node.get_type_name(), [value.get_node() for value in node.input_values()]
+    if kind == "Concat":
+        return all(map(_is_quantized, sources))
+    return _is_quantized(sources[0]) if kind in _MOVEMENT else bool(kind == "FakeQuantize")

@@ -110,7 +110,10 @@ def _data(request: Request, recipe: Recipe) -> Data:
                 f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
                 hint="leave --data out, or choose another recipe",
             )
-        return random_data(preprocessing_for(request.input_size or INPUT_SIZE, 3), seed=request.seed)
+        return random_data(
+            preprocessing_for(INPUT_SIZE if request.input_size is None else request.input_size, 3),
+            seed=request.seed,
+        )
     if request.weights is not None and request.data is None:
         raise InputError(
             "--weights without --data: there is nothing to calibrate on and nothing to judge by",

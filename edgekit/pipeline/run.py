@@ -15,7 +15,7 @@ from edgekit.pipeline.job import Job
 from edgekit.pipeline.plan import plan
 from edgekit.pipeline.rows import step_row
 from edgekit.pipeline.ship import ship
-from edgekit.pipeline.verdict import Verdict, judge
+from edgekit.pipeline.verdict import OPEN, SETTLED, Verdict, judge
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import Stage as Options
 from edgekit.report import Report, Step, load_report
@@ -65,6 +65,7 @@ class _Runner:
                 provisional.append(index)
             if self.stages[index].kind == "recover" and provisional:
                 if self._within(self.states[index + 1]):
+                    self._settle(provisional)
                     provisional.clear()
                 else:
                     index = self._roll_back(provisional.pop(), self.states[index + 1])
@@ -164,6 +165,12 @@ class _Runner:
             progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
         )
+
+    def _settle(self, provisional: list[int]) -> None:
+        """Recovery won the accuracy back: what was provisional stays."""
+        for place in provisional:
+            row = self.rows[place]
+            self.rows[place] = row.model_copy(update={"reason": row.reason.replace(OPEN, SETTLED)})
 
     def _roll_back(self, culprit: int, failed: Assessment) -> int:
         """Undo the last provisional stage and all that came after it; gives the index to go on behind."""

@@ -10,6 +10,9 @@ from edgekit.recipe import Gain
 SLOWER = 1.02
 """A ratio of medians up to this is noise on a shared machine."""
 
+OPEN, SETTLED = "recovery decides", "won back by recovery"
+"""How the reason of a provisional stage ends, before and after it was found within the budget."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -80,7 +83,7 @@ def judge(
         return Verdict(kept=True, reason=reason)
     lost = f"accuracy {100 * after.accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"
     if recovery_follows:
-        return Verdict(kept=True, reason=f"{reason}; {lost}: recovery decides", provisional=True)
+        return Verdict(kept=True, reason=f"{reason}; {lost}: {OPEN}", provisional=True)
     return Verdict(kept=False, reason=lost)
 
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from edgekit.errors import InputError
 from edgekit.model import ActivationScale, Quantization
+from edgekit.parity import sqnr_db
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.observers import HistogramObserver
 from edgekit.quantizer.placement import activation_name
 from edgekit.quantizer.quantizer import Int8Quantizer, Observed
 from edgekit.quantizer.quiet import quiet_torch
-from edgekit.quantizer.ranges import best_scale
+from edgekit.quantizer.ranges import closest_scale
+from edgekit.quantizer.samples import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from torch import fx
+    from torch import Tensor, fx
 
     from edgekit.model import Model
+    from edgekit.parity import Array
     from edgekit.target import Int8Rules
 
-    Array = np.ndarray[Any, Any]
+    Scales = dict[fx.Node, ActivationScale]
 
 # Functions onto a fixed interval get the grid that LiteRT's 8-bit specification builds into its kernels.
 _FIXED = {
@@ -34,89 +37,85 @@ _FIXED = {
     "softmax": ActivationScale(scale=1 / 256, zero_point=-128),
     "tanh": ActivationScale(scale=1 / 128, zero_point=0),
 }
+_EXPONENTS = (math.inf, 4.0, 2.0)
+_TRIAL_SAMPLES = 32
+_CLEARLY = 0.2  # decibels: less is chance
 
 
 def calibrate(model: Model, rules: Int8Rules, batches: Iterable[Array]) -> Quantization:
     """Decide the scale and zero point of every activation that the rules make an integer.
 
-    `batches` are preprocessed samples (n, C, H, W) float32, any n; every value counts, whatever the batches.
-    Raises `InputError` for no samples, for another shape, for NaN or infinity and for samples that are all
-    one constant (nothing can be learnt from those, and the scales would be wrong in silence).
+    Ranges are drawn in three ways, from the plain extremes to the least squared error; what brings the outputs
+    nearest to the float ones is kept (on a trained MobileNetV2 the extremes by 3 dB, with an outlier among the
+    pictures the squares, by as much). `batches` are preprocessed samples (n, C, H, W) float32, any n. Raises
+    `InputError` for no samples, for another shape, for NaN or infinity and for samples that are all one
+    constant: nothing can be learnt from those, and the scales would be wrong in silence.
     """
-    samples = _Samples(model)
+    samples = Samples(model)
+    trials: list[tuple[Tensor, Tensor]] = []
     graph = folded_graph(model, any_batch=True)
     quantizer = Int8Quantizer(rules, Observed())
     with quiet_torch(), torch.inference_mode():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
-        prepared = prepare_pt2e(graph, quantizer)
-        for batch in batches:
-            prepared(samples.take(batch))
-    samples.check()
+        prepared: fx.GraphModule = prepare_pt2e(graph, quantizer)
+        for images in filter(len, map(samples.take, batches)):
+            outputs = prepared(images)
+            if (room := _TRIAL_SAMPLES - sum(len(before) for before, _ in trials)) > 0:
+                trials.append((images[:room], outputs[:room]))
+        samples.check()
+        decided = _nearest(prepared, quantizer, trials)
     return Quantization(
         rules=rules,
         method="ptq",
-        activations=_scales(prepared, quantizer, rules),
+        activations={node.name: decided[leader] for node, leader in quantizer.placement.leaders.items()},
         calibration_samples=samples.count,
         calibration_sha256=samples.digest.hexdigest(),
     )
 
 
-def _scales(
-    prepared: fx.GraphModule, quantizer: Int8Quantizer, rules: Int8Rules
-) -> dict[str, ActivationScale]:
-    observers = {
-        operand(node, 0).name: prepared.get_submodule(str(node.target))
-        for node in prepared.graph.nodes
-        if node.op == "call_module"
-    }
-    leaders = quantizer.placement.leaders
-    decided: dict[fx.Node, ActivationScale] = {}
+def _nearest(
+    prepared: fx.GraphModule, quantizer: Int8Quantizer, trials: list[tuple[Tensor, Tensor]]
+) -> Scales:
+    """The scales, of three kinds, that bring the outputs nearest: by decibels, averaged over samples."""
+    observers = _observers(prepared)
+    best = -math.inf
+    found: Scales = {}
+    for exponent in _EXPONENTS:
+        scales = _scales(observers, quantizer, exponent)
+        for leader, scale in scales.items():
+            observers[leader.name].grid = scale
+        decibels = np.mean(
+            [
+                sqnr_db(expected, actual)
+                for images, outputs in trials
+                for expected, actual in zip(
+                    outputs.cpu().numpy(), prepared(images).cpu().numpy(), strict=True
+                )
+            ]
+        )
+        if decibels > best + _CLEARLY:
+            best, found = float(decibels), scales
+    return found
+
+
+def _scales(observers: dict[str, HistogramObserver], quantizer: Int8Quantizer, exponent: float) -> Scales:
+    leaders, symmetric = quantizer.placement.leaders, quantizer.rules.symmetric_activations
+    decided: Scales = {}
     for leader in dict.fromkeys(leaders.values()):
         alone = sum(other is leader for other in leaders.values()) == 1
-        observer = observers[leader.name]
-        assert isinstance(observer, HistogramObserver)
-        fixed = None if rules.symmetric_activations or not alone else _FIXED.get(activation_name(leader))
-        decided[leader] = fixed or best_scale(observer.histogram(), symmetric=rules.symmetric_activations)
-    return {node.name: decided[leader] for node, leader in leaders.items()}
-
-
-class _Samples:
-    """The calibration data as it goes by: checked, counted and hashed."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.device = next((tensor.device for tensor in model.module.parameters()), torch.device("cpu"))
-        self.digest = hashlib.sha256()
-        self.count = 0
-        self.low, self.high = np.inf, -np.inf
-
-    def take(self, batch: Array) -> torch.Tensor:
-        shape = self.model.input_shape[1:]
-        if batch.ndim != 4 or batch.shape[1:] != shape or batch.dtype != np.float32:
+        fixed = None if symmetric or not alone else _FIXED.get(activation_name(leader))
+        seen = observers[leader.name].histogram()
+        if not math.isfinite(seen.limit):
             raise InputError(
-                f"calibration data is {batch.dtype} {batch.shape}",
-                hint=f"{self.model.name} takes float32 (n, {', '.join(map(str, shape))})",
+                f"the network's {leader.name} is not finite on the calibration data",
+                hint="INT8 needs finite activations: look at the weights and at the preprocessing",
             )
-        if not np.isfinite(batch).all():
-            bad = self.count + int(np.argmin(np.isfinite(batch).all(axis=(1, 2, 3))))
-            raise InputError(
-                f"calibration sample {bad} holds NaN or infinity", hint="check the preprocessing"
-            )
-        batch = np.ascontiguousarray(batch)
-        self.digest.update(batch.data)
-        self.count += len(batch)
-        if len(batch):
-            self.low, self.high = min(self.low, batch.min()), max(self.high, batch.max())
-        return torch.from_numpy(batch).to(self.device)
+        decided[leader] = fixed or closest_scale(seen, symmetric=symmetric, exponent=exponent)
+    return decided
 
-    def check(self) -> None:
-        if self.count == 0:
-            raise InputError(
-                "there are no calibration samples", hint="INT8 scales are decided on real inputs"
-            )
-        if self.low == self.high:
-            raise InputError(
-                f"every value of the calibration data is {self.low:g}",
-                hint="give pictures like those that the device will see",
-            )
+
+def _observers(prepared: fx.GraphModule) -> dict[str, HistogramObserver]:
+    calls = [node for node in prepared.graph.nodes if node.op == "call_module"]
+    found = {operand(node, 0).name: prepared.get_submodule(str(node.target)) for node in calls}
+    return {name: part for name, part in found.items() if isinstance(part, HistogramObserver)}

@@ -33,11 +33,13 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     the network.
     """
     with quiet_torch():
-        return copy.deepcopy(_folded(model, any_batch))
+        graph = _folded(model, any_batch)
+    with quiet_torch():
+        return copy.deepcopy(graph)
 
 
 @lru_cache(maxsize=4)  # a model is asked for by the quantizer, by exporters and for proofs: seconds each time
-def _folded(model: Model, any_batch: bool) -> fx.GraphModule:  # noqa: FBT001
+def _folded(model: Model, any_batch: bool) -> fx.GraphModule:
     graph = _exported(model, any_batch=any_batch)
     _drop_identities(graph)
     _make_affine(graph)

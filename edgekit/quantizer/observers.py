@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from torch import Tensor
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.ranges import BINS, Histogram
 from edgekit.quantizer.weights import HIGHEST, channel_scales
+
+if TYPE_CHECKING:
+    from edgekit.model import ActivationScale
 
 with quiet_torch():  # torchao speaks when it is imported
     from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
@@ -20,7 +23,7 @@ class HistogramObserver(ObserverBase):  # type: ignore[misc]
     """Counts an activation's values in one pass: where they outgrow the limit, it doubles and bins merge.
 
     Unlike in torchao's, no count is ever spread over bins by interpolation: the order of batches changes
-    nothing.
+    nothing. A limit of infinity says that values were not finite. Once it has a `grid`, it rounds instead.
     """
 
     def __init__(self, dtype: torch.dtype, **_: Any) -> None:
@@ -28,17 +31,23 @@ class HistogramObserver(ObserverBase):  # type: ignore[misc]
         self.counts = torch.zeros(BINS, dtype=torch.float64)
         self.limit = 2.0**-20
         self.low, self.high = math.inf, -math.inf
+        self.grid: ActivationScale | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Count, and hand on unchanged."""
+        """Count, and hand on unchanged; or round."""
+        if self.grid is not None:
+            return torch.fake_quantize_per_tensor_affine(x, self.grid.scale, self.grid.zero_point, -128, 127)
         values = x.detach().float().cpu()
-        self.low = min(self.low, float(values.min()))
-        self.high = max(self.high, float(values.max()))
+        low, high = (float(end) for end in torch.aminmax(values))
+        if not math.isfinite(high - low):
+            self.limit = math.inf
+        self.low, self.high = min(self.low, low), max(self.high, high)
         while max(-self.low, self.high) > self.limit:
             self.limit *= 2
             merged = self.counts.view(-1, 2).sum(dim=1)
             self.counts.zero_()[BINS // 4 : BINS // 4 * 3] = merged
-        self.counts += torch.histc(values, BINS, -self.limit, self.limit).double()
+        if math.isfinite(self.limit):
+            self.counts += torch.histc(values, BINS, -self.limit, self.limit).double()
         return x
 
     def histogram(self) -> Histogram:

@@ -195,4 +195,6 @@ def _joins_activations(node: fx.Node) -> bool:
 
 
 def _pads_with_zeros(node: fx.Node) -> bool:
+    if packet(node) is aten.pad:
+        return node.args[2:3] in ((), ("constant",)) and not any(node.args[3:4])
     return packet(node) is aten.constant_pad_nd and not any(node.args[2:3])

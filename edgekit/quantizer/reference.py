@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from edgekit.errors import InputError
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.graphs import operand, rename_tensor, set_tensor, tensor_of
@@ -59,10 +61,13 @@ def rounded_float_graph(model: Model) -> fx.GraphModule:
 
 def _name_weights(converted: fx.GraphModule, weights: dict[str, str]) -> None:
     """Give torchao's numbered constants the names of the layers that they belong to."""
+    named: dict[str, torch.Tensor] = {}
     for node in converted.graph.nodes:
-        name = weights.get(node.name, "")
-        if name and list(weights.values()).count(name) == 1:  # a shared weight keeps torchao's names
+        if (name := weights.get(node.name)) is not None:
             dequantize = operand(node, 1)
+            integers = tensor_of(converted, operand(dequantize, 0))
+            if not torch.equal(named.setdefault(name, integers), integers):
+                continue  # a layer that is used twice, and silent in one place alone
             for index, suffix in enumerate(("", "_scale", "_zero_point")):
                 rename_tensor(converted, operand(dequantize, index), name + suffix)
     converted.recompile()

@@ -1,130 +1,220 @@
-"""ONNX and OpenVINO files: the network that they came from, in integers, the same bytes wherever they are made."""
+"""ONNX files: PyTorch's integers in them, PyTorch's numbers out of them, small, clean, always the same bytes."""
 
 from __future__ import annotations
 
-import copy
-import subprocess
-import sys
-from collections.abc import Callable
+from collections import Counter
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
-import torch
+from exporting import exported, quantized
+from onnx import numpy_helper
+from small_networks import Gated, Residual, Shuffled, model_of, pictures
 
-from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, Protocol, measure, predict
-from edgekit.checkpoint import save_model
-from edgekit.devices import open_device
-from edgekit.errors import EdgekitError, InputError
-from edgekit.exporters import export, integer_counts, weights_in
-from edgekit.files import sha256
-from edgekit.model import Event, Model
-from edgekit.parity import Array, sqnr_db
-from edgekit.quantizer.outputs import network_outputs
-from edgekit.stages.sparsity import holds, project
-from edgekit.target import load_target
+from edgekit import optional
+from edgekit.errors import EdgekitError, MissingError
+from edgekit.exporters import Counts, divergence, integer_counts, weights_in
+from edgekit.exporters.onnx_divergence import layer_parity
+from edgekit.model import Source
+from edgekit.parity import sqnr_db
+from edgekit.quantizer.reference import quantized_graph
+from edgekit.zoo import build
 
-BRIEF = Protocol(blocks=1, warmup_seconds=0.02, min_seconds=0.02, max_seconds=0.5, min_samples=5)
-Quantized = Callable[[str], Model]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.artifact import ArtifactFolder
+    from edgekit.model import Model
+    from edgekit.parity import Array
+
+NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "shuffled": Shuffled, "gated": Gated}
+CASES = [
+    ("residual", "host"),
+    ("shuffled", "host"),
+    ("gated", "host"),
+    ("residual", "jetson"),
+    ("shuffled", "jetson"),
+]
 
 
-def exported(model: Model, target: str, folder: Path, images: Array) -> ArtifactFolder:
-    folder.mkdir()
-    return export(model, load_target(target), folder, images[:2])
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return Artifacts(tmp_path_factory.mktemp("onnx"))
 
 
-def executed_integers(artifact: ArtifactFolder, runtime: str) -> tuple[int, int]:
-    profile = measure(Candidate("file", artifact, runtime), open_device("local"), threads=1, protocol=BRIEF)
-    return profile.executed.integer_operators, profile.executed.float_operators
+class Artifacts:
+    """Each case is exported once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.of = cache(self._export)
+
+    def _export(self, network: str, target: str) -> tuple[Model, ArtifactFolder]:
+        model = quantized(NETWORKS[network], target)
+        return model, exported(model, target, self.folder / f"{network}-{target}")
 
 
-@pytest.mark.parametrize("target", ["jetson", "host", "intel-cpu"])
-def test_int8_is_the_networks_and_really_int8(
-    target: str, quantized: Quantized, images: Array, tmp_path: Path
+def run(path: Path, images: Array, optimized: Path | None = None) -> Array:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["output"], {"input": image[None]})[0] for image in images])
+
+
+@pytest.mark.parametrize(("network", "target"), CASES)
+def test_the_file_computes_what_pytorch_does(artifacts: Artifacts, network: str, target: str) -> None:
+    _, artifact = artifacts.of(network, target)
+    images, expected = artifact.parity()
+    assert sqnr_db(expected, run(artifact.model_path, images)) > 35
+    onnx.checker.check_model(str(artifact.model_path), full_check=True)
+    artifact.verify()
+
+
+@pytest.mark.parametrize(("network", "target"), CASES)
+def test_weights_are_stored_as_integers_under_the_network_s_names(
+    artifacts: Artifacts, network: str, target: str
 ) -> None:
-    model, runtime = quantized(target), load_target(target).proxy_runtime
-    artifact = exported(model, target, tmp_path / "out", images)
-    outputs = predict(artifact, runtime, images, open_device("local"))
-    assert sqnr_db(network_outputs(model, images), outputs) >= 25
-    assert integer_counts(artifact).integer == integer_counts(artifact).weighted == 53
-    parameters = sum(weight.numel() for weight in model.module.parameters())
-    assert artifact.size_bytes < 2.2 * parameters  # a byte a weight, and the graph
-    assert {weight.dtype for weight in weights_in(artifact).values()} == {np.dtype("int8")}
+    model, artifact = artifacts.of(network, target)
+    buffers = dict(quantized_graph(model).named_buffers())
+    stored = weights_in(artifact)
+    layers = {name.removesuffix(".weight") for name in buffers if name.endswith(".weight")}
+    assert set(stored) == layers
+    for layer, values in stored.items():
+        assert values.dtype == np.int8
+        assert np.array_equal(values, buffers[f"{layer}.weight"].numpy())
+    assert integer_counts(artifact) == Counts(integer=len(layers), weighted=len(layers))
 
 
-def test_openvino_runs_every_weighted_operator_on_integers(
-    quantized: Quantized, images: Array, tmp_path: Path
+def test_the_graph_is_small_and_clean(artifacts: Artifacts) -> None:
+    _, artifact = artifacts.of("residual", "host")
+    text = artifact.model_path.read_bytes()
+    proto = onnx.load(artifact.model_path)
+    operators = Counter(node.op_type for node in proto.graph.node)
+    assert set(operators) == {
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "Conv",
+        "Clip",
+        "Add",
+        "ReduceMean",
+        "Gemm",
+    }
+    assert {entry.domain for entry in proto.opset_import} == {""}
+    assert next(iter(proto.opset_import)).version == 19
+    assert [value.name for value in (*proto.graph.input, *proto.graph.output)] == ["input", "output"]
+    used = {name for node in proto.graph.node for name in node.input}
+    assert {tensor.name for tensor in proto.graph.initializer} <= used
+    assert not proto.functions
+    floats = [tensor for tensor in proto.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
+    assert all(len(tensor.dims) < 2 for tensor in floats)  # scales and biases alone
+    assert {node.name for node in proto.graph.node if node.op_type == "Conv"} >= {
+        "features.0.0",
+        "features.4.0",
+    }
+    for part in (b".py", b"site-packages", str(Path.cwd()).encode(), str(artifact.folder).encode(), b"torch"):
+        assert part not in text
+
+
+def test_onnx_runtime_reads_unsigned_activations_and_tensorrt_signed(artifacts: Artifacts) -> None:
+    kinds = {}
+    for target in ("host", "jetson"):
+        proto = onnx.load(artifacts.of("residual", target)[1].model_path)
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+        quantizers = [node for node in proto.graph.node if node.op_type == "QuantizeLinear"]
+        kinds[target] = {str(constants[node.input[2]].dtype) for node in quantizers}
+    assert kinds == {"host": {"uint8"}, "jetson": {"int8"}}
+
+
+def test_every_convolution_and_add_of_mobilenetv2_runs_on_integers(tmp_path: Path) -> None:
+    model = quantized(lambda: build(Source(name="mobilenetv2", num_classes=10)), "host")
+    artifact = exported(model, "host", tmp_path)
+    images, expected = artifact.parity()
+    found = run(artifact.model_path, images, optimized=tmp_path / "optimized.onnx")
+    assert sqnr_db(expected, found) > 30
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert (operators["QLinearConv"], operators["QLinearAdd"], operators["QGemm"]) == (52, 10, 1)
+    assert operators["Conv"] + operators["FusedConv"] + operators["Add"] + operators["Gemm"] == 0
+    weights = sum(values.size for values in weights_in(artifact).values())
+    assert artifact.size_bytes < 1.1 * weights
+
+
+def test_channel_shuffles_stay_integers(artifacts: Artifacts, tmp_path: Path) -> None:
+    _, artifact = artifacts.of("shuffled", "host")
+    run(artifact.model_path, pictures(1), optimized=tmp_path / "optimized.onnx")
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert (operators["QLinearConv"], operators["QLinearConcat"], operators["Conv"]) == (8, 2, 0)
+    assert operators["QuantizeLinear"] <= 2  # the input, and the mean, which has no integer kernel
+    assert operators["DequantizeLinear"] <= 2
+
+
+def test_a_float_model_is_exported_as_it_is(tmp_path: Path) -> None:
+    model = model_of(Residual)
+    artifact = exported(model, "host", tmp_path)
+    images, expected = artifact.parity()
+    assert sqnr_db(expected, run(artifact.model_path, images)) > 90
+    assert integer_counts(artifact) == Counts(integer=0, weighted=12)
+    assert artifact.manifest.precision == "fp32"
+    assert weights_in(artifact)["features.1.conv.1.0"].dtype == np.float32
+
+
+def test_tensorrt_gets_an_fp16_rival_and_the_script(artifacts: Artifacts) -> None:
+    model, artifact = artifacts.of("residual", "jetson")
+    rival = artifact.folder / "model-fp16.onnx"
+    images, _ = artifact.parity()
+    onnx.checker.check_model(str(rival), full_check=True)
+    import torch
+
+    with torch.no_grad():
+        expected = model.module(torch.from_numpy(images)).numpy()
+    found = run(rival, images)
+    assert found.dtype == np.float32
+    assert 45 < sqnr_db(expected, found) < 90
+    assert artifact.manifest.companions == ("model-fp16.onnx", "build_engine.sh")
+    assert artifact.size_bytes == artifact.model_path.stat().st_size
+
+
+def test_a_file_that_breaks_tensorrt_s_rules_is_not_shipped(artifacts: Artifacts, tmp_path: Path) -> None:
+    model, _ = artifacts.of("residual", "host")
+    with pytest.raises(EdgekitError, match=r"breaks TensorRT's rules: .*not signed INT8"):
+        exported(model, "jetson", tmp_path)
+
+
+@pytest.mark.parametrize("target", ["host", "jetson"])
+def test_another_process_in_another_folder_writes_the_same_bytes(
+    artifacts: Artifacts, target: str, elsewhere: Path
 ) -> None:
-    artifact = exported(quantized("intel-cpu"), "intel-cpu", tmp_path / "out", images)
-    assert executed_integers(artifact, "openvino") == (53, 0)
+    _, artifact = artifacts.of("residual", target)
+    for path in sorted(artifact.folder.iterdir()):
+        assert path.read_bytes() == (elsewhere / target / path.name).read_bytes(), path.name
 
 
-def test_float_is_exact_and_counted_as_float(narrow: Model, images: Array, tmp_path: Path) -> None:
-    artifact = exported(narrow, "host", tmp_path / "out", images)
-    outputs = predict(artifact, "onnxruntime", images, open_device("local"))
-    assert sqnr_db(network_outputs(narrow, images), outputs) > 100
-    assert (integer_counts(artifact).integer, integer_counts(artifact).weighted) == (0, 53)
-    assert executed_integers(artifact, "onnxruntime")[0] == 0
+def test_the_first_layer_that_departs_from_pytorch_is_named(artifacts: Artifacts, tmp_path: Path) -> None:
+    model, artifact = artifacts.of("residual", "host")
+    layers = layer_parity(model, artifact.model_path, pictures(2))
+    assert model.quantization is not None
+    assert len(layers) > 0.8 * len(model.quantization.activations)
+    assert "no single layer" in divergence(model, artifact, pictures(2))
+    proto = onnx.load(artifact.model_path)
+    weight = next(tensor for tensor in proto.graph.initializer if tensor.name == "features.2.conv.1.0.weight")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight)[::-1].copy(), weight.name))
+    onnx.save(proto, tmp_path / "model.onnx")
+    broken = artifact.manifest.at(tmp_path)
+    # The third block's depthwise convolution: what PyTorch calls its sixth activation.
+    assert divergence(model, broken, pictures(2)).startswith("hardtanh_4:")
 
 
-def test_known_answers_travel_with_the_file(quantized: Quantized, images: Array, tmp_path: Path) -> None:
-    artifact = load_artifact(exported(quantized("host"), "host", tmp_path / "out", images).folder)
-    inputs, outputs = artifact.parity()
-    assert sqnr_db(outputs, predict(artifact, "onnxruntime", inputs, open_device("local"))) >= 25
+def test_without_onnx_the_pip_line_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing(module: str, *, extra: str) -> None:
+        raise MissingError(f"{module} is not installed", hint=f"pip install 'edgekit[{extra}]'")
 
-
-def test_a_changed_byte_is_noticed(narrow: Model, images: Array, tmp_path: Path) -> None:
-    artifact = exported(narrow, "host", tmp_path / "out", images)
-    content = bytearray(artifact.model_path.read_bytes())
-    content[len(content) // 2] ^= 1
-    artifact.model_path.write_bytes(content)
-    with pytest.raises(InputError, match="was changed"):
-        load_artifact(artifact.folder)
-
-
-def test_nothing_tells_where_a_file_was_made(quantized: Quantized, images: Array, tmp_path: Path) -> None:
-    content = exported(quantized("jetson"), "jetson", tmp_path / "out", images).model_path.read_bytes()
-    assert b".py" not in content
-    assert str(Path.cwd()).encode() not in content
-    assert onnx.load_from_string(content).producer_name == "pytorch"
-
-
-@pytest.mark.parametrize("target", ["jetson", "intel-cpu"])
-def test_another_process_writes_the_same_bytes(
-    target: str, quantized: Quantized, images: Array, tmp_path: Path
-) -> None:
-    own = exported(quantized(target), target, tmp_path / "own", images)
-    save_model(quantized(target), tmp_path / "checkpoint")
-    np.save(tmp_path / "images.npy", images)
-    (tmp_path / "elsewhere").mkdir()
-    script = (
-        "import sys, numpy as np, pathlib, edgekit;"
-        "from edgekit.exporters import export; from edgekit.target import load_target;"
-        "export(edgekit.load(sys.argv[1]), load_target(sys.argv[2]), pathlib.Path('.'), np.load(sys.argv[3])[:2])"
-    )
-    arguments = [str(tmp_path / "checkpoint"), target, str(tmp_path / "images.npy")]
-    subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path / "elsewhere", check=True)
-    for name, digest in own.manifest.sha256.items():
-        assert sha256(tmp_path / "elsewhere" / name) == digest, name
-
-
-def test_a_pattern_survives_folding_and_int8(quantized: Quantized, images: Array, tmp_path: Path) -> None:
-    module, layer = copy.deepcopy(quantized("jetson").module), "features.8.conv.2"
-    project(module, {layer: "2:4"})
-    model = quantized("jetson").after(Event(stage="sparsify", summary=layer), module=module)
-    artifact = exported(model, "jetson", tmp_path / "out", images)
-    stored = {name: torch.tensor(weight) for name, weight in weights_in(artifact).items()}
-    assert holds(stored[layer], "2:4")
-    assert not holds(stored["features.9.conv.2"], "2:4")
-
-
-def test_an_unpruned_checkpoint_of_another_network_is_refused(tmp_path: Path, narrow: Model) -> None:
-    save_model(narrow, tmp_path)
-    structure = tmp_path / "structure.json"
-    structure.write_text(structure.read_text().replace('"mobilenetv2"', '"nosuchnet"', 2))
-    from edgekit.checkpoint import load_model
-
-    with pytest.raises(EdgekitError, match="unknown model 'nosuchnet'"):
-        load_model(tmp_path)
+    monkeypatch.setattr(optional, "load", missing)
+    with pytest.raises(MissingError, match="onnx is not installed") as error:
+        exported(model_of(Residual), "host", tmp_path)
+    assert error.value.hint == "pip install 'edgekit[onnx]'"

@@ -183,7 +183,7 @@ def test_a_resumed_run_ends_with_the_same_file(title: str, run: tuple[Report, Pa
 
 def test_resuming_with_other_options_is_refused(run: tuple[Report, Path], tmp_path: Path) -> None:
     other = request(tmp_path, out=run[1], resume=True, seed=7)
-    with pytest.raises(InputError, match="holds a run with another recipe, seed|another seed"):
+    with pytest.raises(InputError, match=r"holds a run with another .*seed"):
         compress(resolve(other))
 
 

@@ -1,0 +1,58 @@
+"""Calibration data as it goes by: checked, counted and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgekit.model import Model
+    from edgekit.parity import Array
+
+
+class Samples:
+    """What was taken so far."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.device = next((tensor.device for tensor in model.module.parameters()), torch.device("cpu"))
+        self.digest = hashlib.sha256()
+        self.count = 0
+        self.low, self.high = np.inf, -np.inf
+
+    def take(self, batch: Array) -> torch.Tensor:
+        """One batch (n, C, H, W), on the network's device; raises `InputError` where it cannot be used."""
+        shape = self.model.input_shape[1:]
+        if batch.ndim != 4 or batch.shape[1:] != shape or batch.dtype != np.float32:
+            raise InputError(
+                f"calibration data is {batch.dtype} {batch.shape}",
+                hint=f"{self.model.name} takes float32 (n, {', '.join(map(str, shape))})",
+            )
+        if not np.isfinite(batch).all():
+            bad = self.count + int(np.argmin(np.isfinite(batch).all(axis=(1, 2, 3))))
+            raise InputError(
+                f"calibration sample {bad} holds NaN or infinity", hint="check the preprocessing"
+            )
+        batch = np.ascontiguousarray(batch)
+        self.digest.update(batch.data)
+        self.count += len(batch)
+        if len(batch):
+            self.low, self.high = min(self.low, batch.min()), max(self.high, batch.max())
+        return torch.from_numpy(batch).to(self.device)
+
+    def check(self) -> None:
+        """Raise `InputError` where all that was taken is too little to decide anything on."""
+        if self.count == 0:
+            raise InputError(
+                "there are no calibration samples", hint="INT8 scales are decided on real inputs"
+            )
+        if self.low == self.high:
+            raise InputError(
+                f"every value of the calibration data is {self.low:g}",
+                hint="give pictures like those that the device will see",
+            )

@@ -1,0 +1,113 @@
+"""OpenVINO IR: the same integers as everywhere, on OpenVINO's integer kernels, always the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino
+import pytest
+from exporting import exported, quantized
+from small_networks import Residual, Shuffled, model_of
+
+from edgekit.exporters import Counts, divergence, integer_counts, weights_in
+from edgekit.parity import sqnr_db
+from edgekit.quantizer.reference import quantized_graph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.artifact import ArtifactFolder
+    from edgekit.model import Model
+    from edgekit.parity import Array
+
+TARGET = "intel-cpu"
+NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "shuffled": Shuffled}
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return Artifacts(tmp_path_factory.mktemp("openvino"))
+
+
+class Artifacts:
+    """Each network is exported once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.of = cache(self._export)
+
+    def _export(self, network: str) -> tuple[Model, ArtifactFolder]:
+        model = quantized(NETWORKS[network], TARGET)
+        return model, exported(model, TARGET, self.folder / network)
+
+
+def compiled(path: Path) -> Any:
+    core = openvino.Core()
+    return core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def run(network: Any, images: Array) -> Array:
+    return np.concatenate([network({"input": image[None]})["output"] for image in images])
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_file_computes_what_pytorch_does(artifacts: Artifacts, network: str) -> None:
+    _, artifact = artifacts.of(network)
+    images, expected = artifact.parity()
+    assert sqnr_db(expected, run(compiled(artifact.model_path), images)) > 35
+    artifact.verify()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_convolution_runs_on_integers(artifacts: Artifacts, network: str) -> None:
+    _, artifact = artifacts.of(network)
+    kinds = Counter()  # type: ignore[var-annotated]
+    for operator in compiled(artifact.model_path).get_runtime_model().get_ops():
+        facts = operator.get_rt_info()
+        kinds[facts["layerType"].astype(str), facts["runtimePrecision"].astype(str)] += 1
+    counts = integer_counts(artifact)
+    assert counts.integer == counts.weighted
+    assert kinds["Convolution", "u8"] + kinds["FullyConnected", "u8"] == counts.weighted
+    assert kinds["Convolution", "f32"] == 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_weights_are_stored_as_integers_under_the_network_s_names(artifacts: Artifacts, network: str) -> None:
+    model, artifact = artifacts.of(network)
+    buffers = dict(quantized_graph(model).named_buffers())
+    stored = weights_in(artifact)
+    assert set(stored) == {name.removesuffix(".weight") for name in buffers if name.endswith(".weight")}
+    for layer, values in stored.items():
+        assert np.array_equal(values, buffers[f"{layer}.weight"].numpy()), layer
+    bytes_of_weights = sum(values.nbytes for values in stored.values())
+    assert (
+        artifact.folder / "model.bin"
+    ).stat().st_size < 2 * bytes_of_weights  # scales and biases weigh here
+
+
+def test_float_weights_stay_float32(tmp_path: Path) -> None:
+    model = model_of(Residual)
+    artifact = exported(model, TARGET, tmp_path)
+    images, expected = artifact.parity()
+    assert sqnr_db(expected, run(compiled(artifact.model_path), images)) > 90
+    assert integer_counts(artifact) == Counts(integer=0, weighted=12)
+    assert {values.dtype for values in weights_in(artifact).values()} == {np.dtype(np.float32)}
+
+
+def test_another_process_in_another_folder_writes_the_same_bytes(
+    artifacts: Artifacts, elsewhere: Path
+) -> None:
+    _, artifact = artifacts.of("residual")
+    for path in sorted(artifact.folder.iterdir()):
+        assert path.read_bytes() == (elsewhere / TARGET / path.name).read_bytes(), path.name
+    assert b".onnx" not in artifact.model_path.read_bytes()
+
+
+def test_it_says_that_it_cannot_be_looked_into(artifacts: Artifacts) -> None:
+    model, artifact = artifacts.of("residual")
+    images, _ = artifact.parity()
+    assert divergence(model, artifact, images) == "openvino files cannot be compared layer by layer"
