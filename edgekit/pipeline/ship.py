@@ -249,4 +249,11 @@ def _warnings(job: Job, assessor: Assessor, shipped: Assessment) -> tuple[str, .
             f"{job.target.title} was not at hand: latencies are {assessor.runtime}'s on this machine, "
             "a proxy that decided nothing"
         )
+        ran = profile.executed if profile and shipped.model.quantization else None
+        if ran and ran.float_operators:
+            found.append(
+                f"{assessor.runtime} ran {ran.integer_operators} of {ran.integer_operators + ran.float_operators} "
+                f"convolutions and linear layers on integers: the file is laid out for {job.target.runtime}'s "
+                "kernels, so its speed here says nothing about the device"
+            )
     return tuple(found)
