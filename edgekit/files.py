@@ -33,6 +33,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
+        Path(name).chmod(0o644)  # a temporary file is its owner's alone; what ships is everybody's to read
         Path(name).replace(path)
     except BaseException:  # also on Ctrl-C: nothing half-written stays behind
         Path(name).unlink(missing_ok=True)

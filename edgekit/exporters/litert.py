@@ -14,7 +14,7 @@ from edgekit.files import write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.litert_divergence import LayerParity
+    from edgekit.exporters.layer_parity import LayerParity
     from edgekit.exporters.litert_graph import Array
     from edgekit.model import Model
     from edgekit.target import Target

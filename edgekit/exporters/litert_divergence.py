@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity, compare_tensors
 from edgekit.exporters.litert_graph import read_graph
 from edgekit.exporters.litert_match import node_values
 from edgekit.exporters.litert_names import node_of
 from edgekit.exporters.litert_run import tensor_values
-from edgekit.parity import sqnr_db
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import quantized_graph
 
@@ -31,21 +29,6 @@ _QUANTIZERS = (
 )
 
 
-@dataclass(frozen=True)
-class LayerParity:
-    """One tensor of the file against the same one in PyTorch, at the place where they differ most."""
-
-    node: str
-    sqnr_db: float
-    reference: float
-    file: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.node}: {self.sqnr_db:.1f} dB; furthest {self.file:.6g}, in PyTorch {self.reference:.6g}"
-        )
-
-
 def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
     """Every tensor of `path` that is a node of the PyTorch graph, in order of computation; the worst image's.
 
@@ -59,7 +42,7 @@ def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
 
 
 def first_divergence(
-    model: Model, path: Path, images: Array, *, threshold_db: float = 25.0
+    model: Model, path: Path, images: Array, *, threshold_db: float = THRESHOLD_DB
 ) -> LayerParity | None:
     """The first tensor whose SQNR lies below the threshold; None where all are as near as that."""
     return next((layer for layer in layer_parity(model, path, images) if layer.sqnr_db < threshold_db), None)
@@ -78,7 +61,9 @@ def _compare(reference: fx.GraphModule, content: bytes, image: Array) -> Iterato
         layouts = _layouts(expected[_final(nodes[name]).name], values[tensor.index].shape)
         if layouts:
             seen.add(name)
-            yield max((_parity(name, layout, values[tensor.index]) for layout in layouts), key=_decibels)
+            yield max(
+                (compare_tensors(name, layout, values[tensor.index]) for layout in layouts), key=_decibels
+            )
 
 
 def _final(node: fx.Node) -> fx.Node:
@@ -98,11 +83,6 @@ def _layouts(value: Array, shape: tuple[int, ...]) -> list[Array]:
         for layout in (value, *channel_last)
         if tuple(size for size in layout.shape if size != 1) == longer
     ]
-
-
-def _parity(name: str, reference: Array, other: Array) -> LayerParity:
-    worst = np.unravel_index(np.abs(reference - other).argmax(), reference.shape)
-    return LayerParity(name, sqnr_db(reference, other), float(reference[worst]), float(other[worst]))
 
 
 def _decibels(layer: LayerParity) -> float:

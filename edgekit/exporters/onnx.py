@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto, ValueInfoProto
 
-    from edgekit.exporters.onnx_divergence import LayerParity
+    from edgekit.exporters.layer_parity import LayerParity
     from edgekit.model import Model
     from edgekit.parity import Array
     from edgekit.target import Target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,8 @@ import torch
 from torch import fx
 
 from edgekit import optional
+from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity, compare_tensors
 from edgekit.exporters.onnx_read import OnnxFile, read
-from edgekit.parity import sqnr_db
 from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.reference import quantized_graph
 
@@ -20,23 +19,6 @@ if TYPE_CHECKING:
 
     from edgekit.model import Model
     from edgekit.parity import Array
-
-THRESHOLD_DB = 25.0
-
-
-@dataclass(frozen=True)
-class LayerParity:
-    """One tensor of the file against the same one in PyTorch, at the place where they differ most."""
-
-    node: str
-    sqnr_db: float
-    reference: float
-    file: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.node}: {self.sqnr_db:.1f} dB; furthest {self.file:.6g}, in PyTorch {self.reference:.6g}"
-        )
 
 
 def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
@@ -54,12 +36,7 @@ def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
     The file runs in ONNX Runtime with its integers as further outputs, so that fused kernels stay fused.
     """
     expected, actual = _in_torch(quantized_graph(model), images), _in_file(read(path), images)
-    return [_compare(name, expected[name], actual[name]) for name in actual if name in expected]
-
-
-def _compare(name: str, reference: Array, other: Array) -> LayerParity:
-    worst = np.unravel_index(np.abs(reference - other).argmax(), reference.shape)
-    return LayerParity(name, sqnr_db(reference, other), float(reference[worst]), float(other[worst]))
+    return [compare_tensors(name, expected[name], actual[name]) for name in actual if name in expected]
 
 
 def _in_torch(graph: fx.GraphModule, images: Array) -> dict[str, Array]:

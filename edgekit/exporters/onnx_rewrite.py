@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ def name_after_layers(model: onnx.ModelProto) -> None:
     constants = {tensor.name for tensor in model.graph.initializer}
     producers = {node.output[0]: node for node in model.graph.node}
     names: dict[str, str] = {}
+    uses: Counter[str] = Counter()
     for node in model.graph.node:
         if node.op_type in _QDQ:
             for value, suffix in zip(node.input[1:], ("_scale", "_zero_point"), strict=False):
@@ -38,7 +40,9 @@ def name_after_layers(model: onnx.ModelProto) -> None:
         if weight in producers and producers[weight].op_type == "DequantizeLinear":
             weight = producers[weight].input[0]
         if weight in constants and weight.endswith(".weight"):
-            node.name = weight.removesuffix(".weight")
+            layer = weight.removesuffix(".weight")
+            uses[layer] += 1  # names are unique, layers may be used again
+            node.name = layer if uses[layer] == 1 else f"{layer}:{uses[layer]}"
     for tensor in model.graph.initializer:
         tensor.name = names.get(tensor.name, tensor.name)
     for node in model.graph.node:

@@ -45,10 +45,11 @@ _CLEARLY = 0.5  # decibels; one integer that falls the other way moves the avera
 def calibrate(model: Model, rules: Int8Rules, batches: Iterable[Array]) -> Quantization:
     """Decide the scale and zero point of every activation that the rules make an integer.
 
-    Ranges are drawn in three ways, from the plain extremes to the least squared error; what brings the outputs
-    nearest to the float ones is kept (on a trained MobileNetV2 the extremes by 3 dB, with an outlier among the
-    pictures the squares, by as much). `batches` are preprocessed samples (n, C, H, W) float32, any n. Raises
-    `InputError` for no samples, for another shape, for NaN or infinity and for samples that are all one
+    Ranges are drawn in three ways, from the plain extremes to the least squared error, and the one that brings
+    the outputs nearest to the float ones is kept: on a trained MobileNetV2 the extremes, by 2 to 5 dB over
+    squares; with one outlier among the pictures another, by 2 dB over the extremes. `batches` are preprocessed
+    samples (n, C, H, W) float32, any n. Raises `InputError` for no samples, for another shape, for NaN or
+    infinity, in them or in what the network makes of them, and for samples that are all one
     constant: nothing can be learnt from those, and the scales would be wrong in silence.
     """
     samples = Samples(model)

@@ -22,15 +22,8 @@ _MOVEMENT = (
     # Values that go in come out, or zeros do: what was on an 8-bit grid stays on it.
     *(aten.view, aten.reshape, aten._unsafe_view, aten.flatten, aten.squeeze, aten.unsqueeze, aten.clone),
     *(aten.permute, aten.transpose, aten.expand, aten.repeat, aten.roll, aten.flip, aten.contiguous),
-    *(
-        aten.slice,
-        aten.select,
-        aten.split,
-        aten.split_with_sizes,
-        aten.chunk,
-        aten.index_select,
-        operator.getitem,
-    ),
+    *(aten.slice, aten.select, aten.split, aten.split_with_sizes, aten.chunk, aten.index_select),
+    operator.getitem,
     *(aten.max_pool1d, aten.max_pool2d, aten.max_pool3d, aten.upsample_nearest2d),
     *(aten.pixel_shuffle, aten.pixel_unshuffle, aten.channel_shuffle),
 )
@@ -161,15 +154,13 @@ class _Planner:
 
 def _channel_axis(node: fx.Node) -> int | None:
     """The weight's axis of output channels; None where the operator has no constant weight to quantize."""
-    if node.op != "call_function" or len(node.args) < 2 or not _is_activation(node.args[0]):
+    if packet(node) not in (*_CONVOLUTIONS, *_TRANSPOSED, aten.linear):
         return None
-    weight = node.args[1]
-    if not isinstance(weight, fx.Node) or weight.op != "get_attr":
+    weight = operand(node, 1)
+    if weight.op != "get_attr" or not _is_activation(origin(operand(node, 0))):
         return None
-    if packet(node) in (*_CONVOLUTIONS, aten.linear):
-        return 0
     if packet(node) not in _TRANSPOSED:
-        return None
+        return 0
     channels_in, channels_out = weight.meta["val"].shape[:2]
     groups = (*node.args, 1)[6] if len(node.args) > 6 else 1
     if groups == 1:

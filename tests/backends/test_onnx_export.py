@@ -12,7 +12,7 @@ import onnx
 import pytest
 from exporting import exported, quantized
 from onnx import numpy_helper
-from small_networks import Gated, Residual, Shuffled, model_of, pictures
+from small_networks import Gated, Residual, Shuffled, Twice, model_of, pictures
 
 from edgekit import optional
 from edgekit.errors import EdgekitError, MissingError
@@ -30,13 +30,19 @@ if TYPE_CHECKING:
     from edgekit.model import Model
     from edgekit.parity import Array
 
-NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "shuffled": Shuffled, "gated": Gated}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "residual": Residual,
+    "shuffled": Shuffled,
+    "gated": Gated,
+    "twice": Twice,
+}
 CASES = [
     ("residual", "host"),
     ("shuffled", "host"),
     ("gated", "host"),
     ("residual", "jetson"),
     ("shuffled", "jetson"),
+    ("twice", "host"),
 ]
 
 
@@ -89,7 +95,8 @@ def test_weights_are_stored_as_integers_under_the_network_s_names(
     for layer, values in stored.items():
         assert values.dtype == np.int8
         assert np.array_equal(values, buffers[f"{layer}.weight"].numpy())
-    assert integer_counts(artifact) == Counts(integer=len(layers), weighted=len(layers))
+    uses = 1 if network == "twice" else 0  # of a layer that was counted already
+    assert integer_counts(artifact) == Counts(integer=len(layers) + uses, weighted=len(layers) + uses)
 
 
 def test_the_graph_is_small_and_clean(artifacts: Artifacts) -> None:

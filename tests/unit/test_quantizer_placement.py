@@ -50,6 +50,13 @@ def test_tensorrt_gets_the_skip_alone() -> None:
     assert "linear" not in leaders
 
 
+def test_a_rule_can_leave_residuals_to_themselves() -> None:
+    alone = rules("intel-cpu", residual_inputs="none", residual_output=False, quantize_results=False)
+    leaders, _ = placed(Residual, alone)
+    assert "conv2d_6" not in leaders  # only the add reads it
+    assert {"conv2d_3", "add"} <= set(leaders)  # convolutions read these
+
+
 def test_no_rule_leaves_a_weighted_operator_without_integers_to_read() -> None:
     for target in list_targets():
         for network in (Residual, Shuffled, Gated):

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from small_networks import Array, Gated, Residual, Shuffled, model_of, pictures
+from small_networks import Array, Gated, Residual, Shuffled, Twice, model_of, pictures
 from torch import nn
 
 from edgekit.errors import InputError
@@ -108,6 +108,14 @@ def test_data_that_teaches_nothing_is_refused(case: str) -> None:
         calibrate(quantized("residual"), HOST, batches)
 
 
+def test_a_network_that_overflows_is_refused_by_the_tensor() -> None:
+    model = model_of(Residual)
+    with torch.no_grad():
+        model.module.get_parameter("features.1.conv.2.0.weight").fill_(3e38)
+    with pytest.raises(InputError, match=r"conv2d_3 is not finite on the calibration data"):
+        calibrate(model, HOST, [pictures(2)])
+
+
 def test_weights_lie_on_the_grid_of_their_channel() -> None:
     model = quantized("residual")
     folded, graph = dict(folded_graph(model).named_parameters()), dict(quantized_graph(model).named_buffers())
@@ -121,6 +129,15 @@ def test_weights_lie_on_the_grid_of_their_channel() -> None:
         assert (integers.flatten(1).abs().amax(1) == 127).all()
         error = (integers * scales.view(-1, *[1] * (weight.dim() - 1)) - weight).abs()
         assert (error.flatten(1).amax(1) <= scales * 0.5001).all()
+
+
+def test_a_layer_that_is_used_twice_is_stored_once() -> None:
+    model, images = model_of(Twice), pictures(2)
+    model = replace(model, quantization=calibrate(model, HOST, [images]))
+    graph = quantized_graph(model, any_batch=True)
+    integers = {name for name, value in graph.named_buffers() if value.dtype == torch.int8}
+    assert integers == {"stem.weight", "shared.weight", "classifier.weight"}
+    assert sqnr_db(run(model.module, images), run(graph, images)) > 30
 
 
 def test_rounded_weights_give_the_same_integers_again() -> None:
