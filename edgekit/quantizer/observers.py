@@ -81,13 +81,16 @@ class PerChannelGrid(ObserverBase):  # type: ignore[misc]
 class PerChannelFakeQuantize(FakeQuantizeBase):  # type: ignore[misc]
     """A weight rounded to the grid of its present values, with gradients passed straight through."""
 
-    def __init__(self, ch_axis: int, dtype: torch.dtype, qscheme: torch.qscheme, **_: Any) -> None:
+    def __init__(
+        self, highest: float, ch_axis: int, dtype: torch.dtype, qscheme: torch.qscheme, **_: Any
+    ) -> None:
         super().__init__()
+        self.highest = highest
         self.ch_axis, self.dtype, self.qscheme, self.is_dynamic = ch_axis, dtype, qscheme, False
 
     def forward(self, weight: Tensor) -> Tensor:
         """`weight` on its grid, same shape."""
-        scales = channel_scales(weight.detach(), self.ch_axis)
+        scales = channel_scales(weight.detach(), self.ch_axis, highest=self.highest)
         zeros = torch.zeros_like(scales, dtype=torch.int32)
         return torch.fake_quantize_per_channel_affine(weight, scales, zeros, self.ch_axis, -HIGHEST, HIGHEST)
 

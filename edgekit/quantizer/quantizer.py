@@ -10,7 +10,7 @@ from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.observers import HistogramObserver, PerChannelFakeQuantize, PerChannelGrid
 from edgekit.quantizer.placement import Placement, origin, place
 from edgekit.quantizer.quiet import quiet_torch
-from edgekit.quantizer.weights import HIGHEST, scales_in
+from edgekit.quantizer.weights import HIGHEST, highest_scale, scales_in
 
 with quiet_torch():
     from torchao.quantization.pt2e.quantizer import (
@@ -91,7 +91,8 @@ class Trained(Decided):
 
     def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase:  # noqa: ARG002
         """Per output channel, anew at each step."""
-        return QuantizationSpec(observer_or_fake_quant_ctr=PerChannelFakeQuantize, ch_axis=axis, **_WEIGHT)
+        rounding = PerChannelFakeQuantize.with_args(highest=highest_scale(operator, self.activations))
+        return QuantizationSpec(observer_or_fake_quant_ctr=rounding, ch_axis=axis, **_WEIGHT)
 
 
 class Int8Quantizer(Quantizer):  # type: ignore[misc]

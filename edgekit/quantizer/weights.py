@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,15 +23,23 @@ _BIAS_OF_SILENT_CHANNEL = 2.0**20
 
 
 def channel_scales(
-    weight: Tensor, axis: int, *, bias: Tensor | None = None, input_scale: float = 1.0
+    weight: Tensor,
+    axis: int,
+    *,
+    bias: Tensor | None = None,
+    input_scale: float = 1.0,
+    highest: float = math.inf,
 ) -> Tensor:
     """The scale of each output channel (channels,) float32; at least one weight of a channel is ±127.
 
-    But where a channel's weights are so small beside its bias that the bias would overflow a runtime's int32
-    (training leaves such channels behind), the scale follows the bias, and the weights round to zero.
+    Two kinds of channel that training leaves behind, both next to constant, are treated apart, for runtimes
+    hold the bias as an int32 in units of input scale · weight scale. Where weights are so small beside the bias
+    that it would overflow, the scale follows the bias, and the weights round to zero. Where they are so large
+    (batch norm divided by a variance of nearly nothing) that the bias would be rounded away, the scale stops
+    at `highest`, and the weights are clipped.
     """
     others = [dimension for dimension in range(weight.dim()) if dimension != axis]
-    scales = weight.abs().amax(dim=others) / HIGHEST
+    scales = (weight.abs().amax(dim=others) / HIGHEST).clamp(max=highest)
     bias = torch.zeros_like(scales) if bias is None else bias.abs()
     silent = (scales == 0) | (bias > scales * input_scale * _LARGEST_BIAS)
     stand_in = torch.where(bias > 0, bias / (input_scale * _BIAS_OF_SILENT_CHANNEL), 1 / HIGHEST)
@@ -44,8 +53,25 @@ def scales_in(
     weight = tensor_of(graph, operand(operator, 1)).detach()
     has_bias = len(operator.args) > 2 and operator.args[2] is not None
     bias = tensor_of(graph, operand(operator, 2)).detach() if has_bias else None
-    input_scale = activations[origin(operand(operator, 0)).name].scale
-    return channel_scales(weight, axis, bias=bias, input_scale=input_scale)
+    return channel_scales(
+        weight,
+        axis,
+        bias=bias,
+        input_scale=activations[origin(operand(operator, 0)).name].scale,
+        highest=highest_scale(operator, activations),
+    )
+
+
+def highest_scale(operator: fx.Node, activations: Mapping[str, ActivationScale]) -> float:
+    """The scale at which a bias is rounded by half a step of the output: output scale / input scale.
+
+    One step of the input then moves the output by 127 steps, so that larger weights only saturate it. Infinite
+    where the result stays float.
+    """
+    results = [node for node in (operator, *operator.users) if node.name in activations]
+    if not results:
+        return math.inf
+    return activations[results[0].name].scale / activations[origin(operand(operator, 0)).name].scale
 
 
 def integers(weight: Tensor, scales: Tensor, axis: int) -> Tensor:

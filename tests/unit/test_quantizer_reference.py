@@ -164,6 +164,21 @@ def test_a_channel_of_next_to_no_weight_keeps_its_bias_in_an_int32() -> None:
     assert (scales > 0).all()
 
 
+def test_a_channel_of_huge_weights_keeps_its_bias_to_half_a_step_of_the_output() -> None:
+    model = model_of(Residual)
+    norm = model.module.get_submodule("features.1.conv.0.1")
+    with torch.no_grad():  # a channel that never changed while the statistics were taken
+        norm.get_buffer("running_var")[3] = 0
+        norm.get_parameter("weight")[3] = 300
+        norm.get_parameter("bias")[3] = 1.2345
+        model.module.get_parameter("features.1.conv.0.0.weight")[3] *= 3
+    model = replace(model, quantization=calibrate(model, HOST, [pictures(8)]))
+    grids = decision(model).activations
+    steps = quantized_graph(model).get_buffer("features.1.conv.0.0.weight_scale") * grids["hardtanh"].scale
+    assert steps[3] == pytest.approx(grids["hardtanh_1"].scale)
+    assert (steps <= grids["hardtanh_1"].scale * 1.0001).all()
+
+
 def test_scales_of_another_network_are_refused() -> None:
     with pytest.raises(InputError, match="another network"):
         quantized_graph(replace(model_of(Residual), quantization=decision(quantized("shuffled"))))
