@@ -65,8 +65,9 @@ def scales_in(
 def highest_scale(operator: fx.Node, activations: Mapping[str, ActivationScale]) -> float:
     """The scale at which a bias is rounded by half a step of the output: output scale / input scale.
 
-    One step of the input then moves the output by 127 steps, so that larger weights only saturate it. Infinite
-    where the result stays float.
+    One step of the input then moves the output by 127 steps, so that larger weights only saturate it (for a
+    pruned MobileNetV2 this brought ONNX Runtime's outputs from 4 to 23.5 dB of the float ones). Infinite where
+    the result stays float.
     """
     results = [node for node in (operator, *operator.users) if node.name in activations]
     if not results:
