@@ -62,8 +62,10 @@ def export(
 
 def _from_zoo(name: str, weights: Path | None, input_size: int, width: float) -> Model:
     network = zoo_model(name, input_size=input_size, width=width)
-    if weights is not None and load_weights(network.module, weights, network.source).head_replaced:
-        info = load_weights(network.module, weights, network.source)
+    if weights is None:
+        return network
+    info = load_weights(network.module, weights, network.source)
+    if info.head_replaced:
         network = zoo_model(name, input_size=input_size, width=width, num_classes=info.head_classes)
         load_weights(network.module, weights, network.source)
     return network
