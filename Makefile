@@ -1,4 +1,6 @@
 PYTHON ?= python3.11
+# One process a core, a file's tests in one of them: what a file builds for its tests is built once.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
 .PHONY: demo test lint constraints clean
@@ -7,7 +9,7 @@ demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the 
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
 
 test: .venv/installed-dev  ## Set up with the development extras, then run the whole test suite.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.
 	$(BIN)/ruff check .

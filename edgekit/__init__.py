@@ -5,59 +5,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from edgekit.request import Request
 
 if TYPE_CHECKING:
-    from edgekit.model import Model
-    from edgekit.pipeline.profiling import CostProfile
-    from edgekit.progress import Progress
-    from edgekit.report import Report
+    from edgekit.pipeline.api import compress
+    from edgekit.pipeline.exporting import load
+    from edgekit.pipeline.profiling import profile
 
 __all__ = ["Request", "compress", "load", "profile"]
 
-
-def compress(request: Request, progress: Progress | None = None) -> Report:
-    """Compress a network for a target: `compress(Request("mobilenetv2", target="jetson"))`.
-
-    Gives the report that `OUT/report.json` holds. Raises the errors of `edgekit.errors`; a missed budget is
-    no error here: see `Report.budget_failures`.
-    """
-    from edgekit import pipeline
-
-    return pipeline.compress(pipeline.resolve(request), progress).report
+_HOMES = {"compress": "pipeline.api", "load": "pipeline.exporting", "profile": "pipeline.profiling"}
 
 
-def load(path: str | Path) -> Model:
-    """The network of a run's folder (its last kept step) or of one checkpoint, as a `Model` in eval mode."""
-    from edgekit.pipeline.exporting import load as load_any
-
-    return load_any(path)
-
-
-def profile(
-    model: str | Path,
-    *,
-    target: str | None = None,
-    input_size: int = 224,
-    width: float = 1.0,
-    num_classes: int = 1000,
-    threads: int = 2,
-    device: str = "local",
-    progress: Progress | None = None,
-) -> CostProfile:
-    """What a zoo network costs at (1, 3, input_size, input_size), or how fast an artifact runs."""
-    from edgekit.pipeline.profiling import profile as run
-
-    return run(
-        model,
-        target=target,
-        input_size=input_size,
-        width=width,
-        num_classes=num_classes,
-        threads=threads,
-        device=device,
-        progress=progress,
-    )
+def __getattr__(name: str) -> Any:
+    """The three functions load with what they need: `import edgekit` costs nothing (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""A `Model` on disk: safetensors and a readable structure.json; no pickle, no code."""
+"""A `Model` on disk: safetensors and a readable structure.json; no pickle, and no code but by its name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from safetensors.torch import load_file, save
 from edgekit import files
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
-from edgekit.graph.surgery import refit, set_tensor
+from edgekit.graph.refit import refit, set_tensor
 from edgekit.model import Event, Model, Preprocessing, Quantization, Source, Task
 from edgekit.zoo import build
+from edgekit.zoo.program import SUFFIX, keep_program, kept_program
 
 STRUCTURE = "structure.json"
 WEIGHTS = "weights.safetensors"
+PROGRAM = f"program{SUFFIX}"
+"""The unpruned graph, where the network came as a `.pt2` file."""
 
 
 class Structure(Frozen):
@@ -50,12 +53,15 @@ def save_model(model: Model, folder: Path) -> None:
         lineage=model.lineage,
     )
     files.write_json(folder / STRUCTURE, structure.model_dump(mode="json"))
+    if model.source.program is not None:
+        files.write_bytes(folder / PROGRAM, kept_program(model.source.program).read_bytes())
 
 
 def load_model(folder: Path) -> Model:
     """Rebuild the network of a checkpoint folder as a plain `nn.Module` with its weights, in eval mode.
 
-    Raises `InputError` where the folder holds no checkpoint or its tensors do not fit the architecture.
+    Raises `InputError` where the folder holds no checkpoint, its tensors do not fit the architecture, or that
+    is code of the user's which was not named in this process.
     """
     try:
         structure = Structure.model_validate_json((folder / STRUCTURE).read_text(encoding="utf-8"))
@@ -64,6 +70,8 @@ def load_model(folder: Path) -> Model:
         raise InputError(f"{folder} holds no checkpoint ({STRUCTURE} and {WEIGHTS})") from error
     except (ValidationError, UnicodeDecodeError, SafetensorError) as error:
         raise InputError(f"the checkpoint {folder} is damaged or not edgekit's: {error}") from error
+    if structure.source.program is not None and keep_program(folder / PROGRAM) != structure.source.program:
+        raise InputError(f"{folder / PROGRAM} is not the file that the run was made with")
     module = build(structure.source)
     own = module.state_dict()
     if own.keys() != tensors.keys():

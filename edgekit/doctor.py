@@ -22,6 +22,7 @@ PACKAGES = {
     "onnxscript": "onnx",
     "litert-torch": "litert",
     "ai-edge-quantizer": "litert",
+    "huggingface-hub": "hub",
 }
 # Where JetPack and NVIDIA's Debian packages put it, outside the PATH.
 TRTEXEC = "/usr/src/tensorrt/bin/trtexec"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgekit.frozen import Frozen
 from edgekit.target import Int8Rules
@@ -33,12 +33,17 @@ class Preprocessing(Frozen):
 
 
 class Source(Frozen):
-    """How the unpruned architecture is built again: a zoo name and the builder's arguments."""
+    """How the unpruned architecture is built again: a name and the builder's arguments."""
 
     name: str
+    """Of the zoo; `package.module:factory`, `timm:NAME`, `torchvision:NAME`; or of a `.pt2` file."""
     num_classes: int
     in_channels: int = 3
     width: float = 1.0
+    arguments: Mapping[str, Any] = {}
+    """A factory's own, as JSON holds them."""
+    program: str | None = None
+    """The SHA-256 of the `.pt2` file."""
 
 
 class ActivationScale(Frozen):

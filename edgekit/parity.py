@@ -22,8 +22,3 @@ def sqnr_db(reference: Array, other: Array) -> float:
     if noise == 0:
         return 200.0
     return -200.0 if signal == 0 else float(np.clip(10 * np.log10(signal / noise), -200, 200))
-
-
-def top1_agreement(reference: Array, other: Array) -> float:
-    """The share of samples (N, classes) whose largest logit is the same."""
-    return float(np.mean(reference.argmax(axis=1) == other.argmax(axis=1)))

@@ -78,9 +78,12 @@ class Parity(Frozen):
     runtime: str
     sqnr_db: float
     top1_agreement: float | None
+    """The share of equal answers: of pictures, or of pixels where the task is segmentation."""
     samples: int
     integer_operators_in_file: int
     integer_operators_executed: int
+    executed_by: str
+    """The runtime that was asked what it compiled to."""
     weighted_operators: int
     first_divergence: str | None = None
 

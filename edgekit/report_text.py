@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgekit.facts import NONE
+from edgekit.metrics import metric_of
 from edgekit.report import Latency, Report, Step
 from edgekit.units import human_bytes, human_count
 
@@ -26,6 +27,21 @@ class Gain:
     """`3.9 times smaller`; empty where there is nothing to compare."""
     source: str = ""
     """Where a latency comes from."""
+
+
+def metric(report: Report) -> str:
+    """What a report's accuracies are: `accuracy` (top-1), or `IoU` where the task is segmentation."""
+    return metric_of("segmentation" if _segments(report) else "classification").name
+
+
+def agreement(report: Report, share: float) -> str:
+    """How often the file and its network give the same answer: `same top-1 on 99.20 %`."""
+    told = percent(share)
+    return f"same class for {told} of the pixels" if _segments(report) else f"same top-1 on {told}"
+
+
+def _segments(report: Report) -> bool:
+    return report.model.get("task") == "segmentation"
 
 
 def percent(share: float | None) -> str:
@@ -103,7 +119,7 @@ def gains(report: Report) -> list[Gain]:
         sign = MINUS if points < 0 else "+"
         figures.append(
             Gain(
-                "accuracy, test split",
+                f"{metric(report)}, test split",
                 percent(first.accuracy),
                 percent(last.accuracy),
                 f"{sign}{abs(points):.2f} points",
@@ -115,7 +131,7 @@ def gains(report: Report) -> list[Gain]:
                 "fidelity to the float network",
                 "",
                 decibels(last.fidelity_db),
-                "no labelled data: no accuracy",
+                f"no labelled data: no {metric(report)}",
             )
         )
     return figures
@@ -143,12 +159,12 @@ def _times(before: float | None, after: float | None, better: str) -> str:
     return f"{after / before:.1f} times {worse}"
 
 
-def budget_lines(recipe: Mapping[str, Any]) -> list[str]:
-    """The budget of a recipe in words."""
-    budget = recipe.get("budget") or {}
+def budget_lines(report: Report) -> list[str]:
+    """The budget of a run in words."""
+    budget = report.recipe.get("budget") or {}
     lines = []
     if (drop := budget.get("accuracy_drop")) is not None:
-        lines.append(f"accuracy drop of at most {drop:g} {'point' if drop == 1 else 'points'}")
+        lines.append(f"{metric(report)} drop of at most {drop:g} {'point' if drop == 1 else 'points'}")
     if (latency := budget.get("latency_ms")) is not None:
         lines.append(f"latency of at most {latency:g} ms")
     if (macs := budget.get("macs")) is not None:

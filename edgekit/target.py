@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -81,6 +82,11 @@ class Target(Frozen):
     host: HostMatch | None = None
     proxy_runtime: Literal["openvino", "litert", "onnxruntime"]
     """Opens the file on the machine that runs edgekit; the runtime itself where it can run here."""
+    proxy_options: Mapping[str, str] = {}
+    """Options of the proxy (named by its runtime's file) for INT8 files."""
+    integer_witness: Literal["openvino", "litert", "onnxruntime"] | None = None
+    """Compiles the file once more, to count the operators that run on integers, where the proxy runs it as it is
+    written."""
     memory_gb: float | None = None
     bandwidth_gb_s: float | None = None
     int8_dense_tops: float | None = None

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from edgekit.errors import InputError, unknown
 
-Kind = Literal["recipe", "target"]
+Kind = Literal["recipe", "target", "suite"]
 Value = TypeVar("Value", bound=BaseModel)
 
 
@@ -34,6 +34,17 @@ def read_named(schema: type[Value], kind: Kind, name_or_path: str, *, aliases: M
                 kind, name_or_path, known | set(aliases), hint=f"(or give the path of a {kind} file, *.toml)"
             )
         path = folder_of(kind) / f"{name}.toml"
+    value = read_file(schema, kind, path)
+    if getattr(value, "id", path.stem) != path.stem:
+        raise InputError(
+            f"{path}: id {getattr(value, 'id', '')!r} differs from the file's name",
+            hint=f"write id = {path.stem!r}, or rename the file",
+        )
+    return value
+
+
+def read_file(schema: type[Value], kind: Kind, path: Path) -> Value:
+    """Read a file of that schema; raises `InputError` with file, place and key."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -41,15 +52,9 @@ def read_named(schema: type[Value], kind: Kind, name_or_path: str, *, aliases: M
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
     try:
-        value = schema.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
         raise InputError(_explain(path, error, schema)) from error
-    if getattr(value, "id", path.stem) != path.stem:
-        raise InputError(
-            f"{path}: id {getattr(value, 'id', '')!r} differs from the file's name",
-            hint=f"write id = {path.stem!r}, or rename the file",
-        )
-    return value
 
 
 def _explain(path: Path, error: ValidationError, schema: type[BaseModel]) -> str:

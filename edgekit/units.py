@@ -11,6 +11,18 @@ def human_count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def count_of(text: str) -> float:
+    """The other way round: `300M`, `0.3 G`, `3e8`, `300000000`; raises `ValueError` for what is no count."""
+    number, factor = text.strip(), 1.0
+    for suffix, power in (("k", 1e3), ("m", 1e6), ("g", 1e9)):
+        if number.lower().endswith(suffix):
+            number, factor = number[:-1], power
+    value = float(number) * factor
+    if not 0 <= value < float("inf"):  # false for NaN too
+        raise ValueError(f"{text!r} is no count")
+    return value
+
+
 def human_bytes(value: float) -> str:
     """`4194304` → `4.19 MB` (powers of 1000, as file managers and data sheets count)."""
     for limit, suffix in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

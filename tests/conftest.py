@@ -105,6 +105,7 @@ def report() -> Report:
             samples=64,
             integer_operators_in_file=53,
             integer_operators_executed=53,
+            executed_by="openvino",
             weighted_operators=53,
         ),
         artifact=artifact,

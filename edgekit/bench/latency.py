@@ -92,7 +92,7 @@ def compare(
     with (progress or Silent()).task(f"measuring on {device.name}", total) as advance:
         for candidate in _order(candidates, protocol.blocks):
             if candidate.name not in failures:
-                outcome = _block(candidate, jobs[candidate.name], device)
+                outcome = block(candidate, jobs[candidate.name], device)
                 if isinstance(outcome, Failure):
                     failures[candidate.name] = outcome
                 else:
@@ -131,7 +131,8 @@ def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
     ]
 
 
-def _block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
+def block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
+    """One process's samples of a candidate; raises `MeasurementError` where the clock is coarse or went backwards."""
     outcome = installed(device.call(work, _input(candidate.artifact)), candidate.runtime)
     if isinstance(outcome, Answer):
         _check_clock(candidate.name, outcome.values["samples_ns"], outcome.values["clock_ns"])

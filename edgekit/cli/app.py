@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from edgekit.cli.compare import compare
 from edgekit.cli.compress import compress
 from edgekit.cli.doctor import doctor
 from edgekit.cli.evaluate import evaluate
@@ -15,6 +16,7 @@ from edgekit.cli.export import export
 from edgekit.cli.failures import guarded
 from edgekit.cli.models import models
 from edgekit.cli.profile import profile
+from edgekit.cli.prune import prune
 from edgekit.cli.recipes import recipes
 from edgekit.cli.targets import targets
 
@@ -38,7 +40,7 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compress, profile, evaluate, export, models, targets, recipes, doctor):
+for command in (compress, profile, compare, prune, evaluate, export, models, targets, recipes, doctor):
     app.command()(command)
 
 

@@ -25,15 +25,16 @@ def evaluate(
     skip_bad: options.SkipBad = False,
     as_json: options.Json = False,
 ) -> None:
-    """Run a shipped file in its runtime over labelled pictures and give its accuracy."""
+    """Run a shipped file in its runtime over labelled pictures and give its accuracy (IoU for masks)."""
     with output(as_json=as_json) as sink:
         from edgekit import report_text as text
         from edgekit.pipeline.evaluating import evaluate as run
 
         found = run(artifact, data=data, threads=threads, device=device, skip_bad=skip_bad, progress=shown())
+        shares = {found.metric: found.accuracy, **found.others}
         facts = {
-            **found.document(),
-            "accuracy": text.percent(found.accuracy),
+            **{name: value for name, value in found.document().items() if name not in ("metric", "accuracy")},
+            **{name: text.percent(share) for name, share in shares.items()},
             "parity_db": text.decibels(found.parity_db),
         }
         sink.show(found.document(), lambda console: print_facts(console, facts))

@@ -16,11 +16,9 @@ Subject = Annotated[
     typer.Argument(
         metavar="MODEL|RUN",
         show_default=False,
-        help="A network of the zoo, or the folder of a run or a checkpoint.",
+        help=f"A network of the zoo, {options.OWN}; or the folder of a run or a checkpoint.",
     ),
 ]
-
-
 OutFolder = Annotated[
     Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="The artifact's new folder.")
 ]
@@ -32,8 +30,11 @@ def export(
     *,
     out: OutFolder,
     weights: options.Weights = None,
-    input_size: options.InputSide = 224,
+    input_size: options.InputSize = None,
     width: options.Width = Request.width,
+    factory_arg: options.FactoryArg = None,
+    task: options.Task = None,
+    factory: options.Factory = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -46,8 +47,11 @@ def export(
             target=target,
             out=out,
             weights=weights,
-            input_size=input_size,
+            input_size=options.size(input_size),
             width=width,
+            factory_arg=tuple(factory_arg or ()),
+            task=task,
+            factory=factory,
             force=force,
             progress=shown(),
         )

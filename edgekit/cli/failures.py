@@ -54,7 +54,8 @@ def _message(error: BaseException, arguments: Sequence[str]) -> _Message:
         case EdgekitError():
             return _Message(error.what, error.hint, error.exit_code)
         case typer.TyperException():  # an option or argument that is wrong
-            command = " ".join(("edgekit", *(word for word in arguments[:1] if not word.startswith("-"))))
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "edgekit"
             return _Message(error.format_message(), f"{command} --help", error.exit_code)
         case KeyboardInterrupt():
             return _Message("interrupted", RESUME_HINT if "compress" in arguments[:1] else "", INTERRUPTED)

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from edgekit.facts import Fact, fact
+from edgekit.units import human_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from edgekit.graph.cost import Layer
 
 
 def print_table(
@@ -23,6 +26,24 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def print_layers(console: Console, layers: Iterable[Layer]) -> None:
+    """What each layer of a network costs."""
+    numbers = ("params", "MACs", "memory access")
+    rows = [
+        (
+            layer.name,
+            layer.operator,
+            "×".join(map(str, layer.output_shape)),
+            f"{layer.params:,}",
+            f"{layer.macs:,}",
+            human_bytes(layer.memory_access_bytes),
+            "×".join(map(str, layer.receptive_field)),
+        )
+        for layer in layers
+    ]
+    print_table(console, ("layer", "operator", "output", *numbers, "receptive field"), rows, numbers=numbers)
 
 
 def print_facts(console: Console, document: object) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from edgekit.errors import InputError
+from edgekit.model import Task as TaskName
+from edgekit.request import Size
+
+OWN: Final = (
+    "or your own: package.module:factory (the current folder is importable), timm:NAME, torchvision:NAME, "
+    "or a .pt2 file of torch.export.save"
+)
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", show_default=False, help="A network of the zoo; `edgekit models` lists them."
+        metavar="MODEL",
+        show_default=False,
+        help=f"A network of the zoo (`edgekit models` lists them), {OWN}.",
     ),
 ]
 Target = Annotated[
@@ -39,27 +50,51 @@ Data = Annotated[
         "-d",
         metavar="DIR",
         help="Pictures: DIR/train/CLASS/* and DIR/val/CLASS/*, or DIR/CLASS/* (which is split), "
-        "or unlabelled pictures (with --weights). Default: built-in handwritten digits, for demonstration.",
+        "or unlabelled pictures (with --weights). For segmentation DIR/images/* and DIR/masks/*.png, or such a pair "
+        "in DIR/train and in DIR/val. Default: built-in handwritten digits, for demonstration.",
     ),
 ]
 Weights = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--weights",
         "-w",
-        metavar="FILE",
-        help="Trained weights of MODEL. Default: train it on the data first.",
+        metavar="FILE|hf:REPO",
+        help="Trained weights of MODEL: .safetensors, .pth, .pt; or hf:OWNER/NAME, hf:OWNER/NAME@REVISION/FILE "
+        "from the Hugging Face hub. Default: train it on the data first.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="The run's folder.")]
 InputSize = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--input-size", metavar="PIXELS", min=1, help="Height and width that pictures are scaled to."
+        "--input-size",
+        metavar="PIXELS|HxW",
+        help="Height and width of the input: pictures are scaled to it. Default: the data's or the network's own.",
     ),
 ]
-InputSide = Annotated[
-    int, typer.Option("--input-size", metavar="PIXELS", min=1, help="Height and width of the input.")
+FactoryArg = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factory-arg",
+        metavar="KEY=VALUE",
+        help="An argument of your own factory, as a Python literal or text; repeat it for more. num_classes and "
+        "in_channels are given where the factory takes them.",
+    ),
+]
+Task = Annotated[
+    TaskName | None,
+    typer.Option(
+        "--task", metavar="TASK", help="Your own network's: classification (default) or segmentation."
+    ),
+]
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        "--factory",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="RUN is of your own network: the code that may be called to rebuild it.",
+    ),
 ]
 Width = Annotated[
     float, typer.Option("--width", metavar="X", help="Width multiplier, where the family has one.")
@@ -81,7 +116,7 @@ MaxAccuracyDrop = Annotated[
     typer.Option(
         "--max-accuracy-drop",
         metavar="POINTS",
-        help="Budget: points of accuracy that may be lost (the recipe's, if not given).",
+        help="Budget: points of accuracy (IoU for segmentation) that may be lost (the recipe's, if not given).",
     ),
 ]
 MaxLatency = Annotated[
@@ -98,3 +133,13 @@ MaxMacs = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")
 ]
+
+
+def size(text: str | None) -> Size | None:
+    """`224` → 224, `240x320` → height 240, width 320; raises `InputError` for anything else."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,5})(?:[x×]([1-9]\d{0,5}))?", text)
+    if found is None:
+        raise InputError(f"--input-size {text} is no size", hint="PIXELS such as 224, or HxW such as 240x320")
+    return (int(found[1]), int(found[2])) if found[2] else int(found[1])

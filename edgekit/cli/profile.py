@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import options
-from edgekit.cli.listing import print_facts, print_table
+from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
 from edgekit.request import Request
@@ -22,7 +22,7 @@ Subject = Annotated[
     typer.Argument(
         metavar="MODEL|ARTIFACT",
         show_default=False,
-        help="A network of the zoo, or the folder of a run or an artifact.",
+        help=f"A network of the zoo, {options.OWN}; or the folder of a run or an artifact.",
     ),
 ]
 Target = Annotated[
@@ -35,15 +35,16 @@ Target = Annotated[
     ),
 ]
 Layers = Annotated[bool, typer.Option("--layers", help="Print every layer.")]
-NUMBERS = ("params", "MACs", "memory access")
 
 
 def profile(
     subject: Subject,
     *,
     target: Target = None,
-    input_size: options.InputSide = 224,
+    input_size: options.InputSize = None,
     width: options.Width = Request.width,
+    factory_arg: options.FactoryArg = None,
+    task: options.Task = None,
     threads: options.Threads = Request.threads,
     device: options.Device = Request.device,
     layers: Layers = False,
@@ -56,8 +57,10 @@ def profile(
         found = run(
             subject,
             target=target,
-            input_size=input_size,
+            input_size=options.size(input_size),
             width=width,
+            factory_arg=tuple(factory_arg or ()),
+            task=task,
             threads=threads,
             device=device,
             progress=shown(),
@@ -70,21 +73,7 @@ def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *
         print_facts(console, _cost_facts(cost))
     if cost is not None and layers:
         console.print()
-        rows = [
-            (
-                layer.name,
-                layer.operator,
-                "×".join(map(str, layer.output_shape)),
-                f"{layer.params:,}",
-                f"{layer.macs:,}",
-                human_bytes(layer.memory_access_bytes),
-                "×".join(map(str, layer.receptive_field)),
-            )
-            for layer in cost.layers
-        ]
-        print_table(
-            console, ("layer", "operator", "output", *NUMBERS, "receptive field"), rows, numbers=NUMBERS
-        )
+        print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
 

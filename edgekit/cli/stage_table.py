@@ -36,7 +36,7 @@ def print_report(console: Console, report: Report, folder: Path) -> None:
     if report.rivals:
         _rivals(console, report, sources)
     if report.parity is not None:
-        _paragraph(console, "Proof", _proof(report.parity))
+        _paragraph(console, "Proof", _proof(report, report.parity))
     _paragraph(console, "Read this", report.warnings)
     _budget(console, report)
     artifact = report.artifact
@@ -59,7 +59,14 @@ def _stages(console: Console, report: Report, sources: Sequence[str]) -> None:
 
     table = Table(box=HORIZONTALS, show_lines=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("stage\noutcome", no_wrap=True)
-    for name in ("params", "MACs", "memory\naccess", "size\n(gzip)", "accuracy", "latency\np50 / p90, from"):
+    for name in (
+        "params",
+        "MACs",
+        "memory\naccess",
+        "size\n(gzip)",
+        text.metric(report),
+        "latency\np50 / p90, from",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for step in report.steps:
         table.add_row(
@@ -90,9 +97,9 @@ def _rivals(console: Console, report: Report, sources: Sequence[str]) -> None:
     ]
     print_table(
         console,
-        ("  file", "precision", "latency p50 / p90", "val accuracy", "size", ""),
+        ("  file", "precision", "latency p50 / p90", f"val {text.metric(report)}", "size", ""),
         rows,
-        numbers=("latency p50 / p90", "val accuracy", "size"),
+        numbers=("latency p50 / p90", f"val {text.metric(report)}", "size"),
     )
     for rival in report.rivals:
         if rival.why:
@@ -119,20 +126,22 @@ def _lines(*values: str) -> str:
     return "\n".join([values[0], *(value for value in values[1:] if value != NONE)])
 
 
-def _proof(parity: Parity) -> Iterable[str]:
-    agreement = (
-        "" if parity.top1_agreement is None else f", same top-1 on {text.percent(parity.top1_agreement)}"
-    )
+def _proof(report: Report, parity: Parity) -> Iterable[str]:
+    share = parity.top1_agreement
+    agreement = "" if share is None else f", {text.agreement(report, share)}"
     sqnr, weighted = text.decibels(parity.sqnr_db), parity.weighted_operators
     yield f"run in {parity.runtime}: {sqnr} SQNR to its network over {parity.samples} inputs{agreement}"
     in_file, executed = parity.integer_operators_in_file, parity.integer_operators_executed
-    yield f"weighted operators on 8-bit integers: {in_file} of {weighted} in the file, {executed} as executed"
+    yield (
+        f"weighted operators on 8-bit integers: {in_file} of {weighted} in the file, "
+        f"{executed} as {parity.executed_by} ran it"
+    )
     if parity.first_divergence:
         yield f"first layer that diverges: {parity.first_divergence}"
 
 
 def _budget(console: Console, report: Report) -> None:
-    held = text.listed(text.budget_lines(report.recipe))
+    held = text.listed(text.budget_lines(report))
     if report.budget_failures:
         _paragraph(console, "Budget missed", report.budget_failures, style="bold red")
     elif held:

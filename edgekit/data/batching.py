@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
-from edgekit.data.split import Images, Split, Targets
+from edgekit.data.split import Images, Indices, Split, Targets
 from edgekit.errors import InputError
+
+Pixelwise = TypeVar("Pixelwise", Images, Targets)
 
 SHIFT = 3 / 64
 """The largest random shift, as a share of the picture's side."""
@@ -16,10 +21,11 @@ SHIFT = 3 / 64
 def batches(
     split: Split, batch_size: int, *, rng: np.random.Generator | None, augment: bool
 ) -> Iterator[tuple[Images, Targets]]:
-    """All pictures of a labelled split once, as (images (n, C, H, W), targets (n,)).
+    """All pictures of a labelled split once, as (images (n, C, H, W), targets (n,) or (n, H, W)).
 
-    `rng` shuffles (None keeps the order) and draws the augmentation. Batches are of equal size within one
-    picture, `batch_size` at most: a last batch of one picture would break batch norm's statistics.
+    `rng` shuffles (None keeps the order) and draws the augmentation, in which masks move with their pictures.
+    Batches are of equal size within one picture, `batch_size` at most: a last batch of one picture would break
+    batch norm's statistics.
     Raises `InputError` where the split has no classes, `ValueError` for augmentation without `rng`.
     """
     if split.targets is None:
@@ -30,10 +36,12 @@ def batches(
         raise ValueError("augmentation draws from rng")
     order = np.arange(len(split)) if rng is None else rng.permutation(len(split))
     for indices in np.array_split(order, batch_count(len(split), batch_size)):
-        images = split.images(indices)
+        images, targets = split.images(indices), split.targets[indices]
         if augment and rng is not None:
-            images = augmented(images, rng, flips=split.flips)
-        yield images, split.targets[indices]
+            moves = drawn(images, rng, flips=split.flips)
+            images = moves.applied(images)
+            targets = moves.applied(targets) if targets.ndim == 3 else targets
+        yield images, targets
 
 
 def batch_count(samples: int, batch_size: int) -> int:
@@ -41,17 +49,34 @@ def batch_count(samples: int, batch_size: int) -> int:
     return max(1, -(-samples // batch_size))
 
 
-def augmented(images: Images, rng: np.random.Generator, *, flips: bool) -> Images:
-    """Each picture (n, C, H, W) shifted at random, its edge repeated; with `flips`, half of them mirrored."""
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """For each picture of a batch how far it is shifted, and whether it is mirrored."""
+
+    reach: tuple[int, int]
+    """The largest shift, in rows and columns."""
+    tops: Indices
+    lefts: Indices
+    mirrored: npt.NDArray[np.bool_]
+
+    def applied(self, values: Pixelwise) -> Pixelwise:
+        """Pictures (n, C, H, W) or masks (n, H, W), moved; where they move away, their edge is repeated."""
+        height, width = values.shape[-2:]
+        around = [(0, 0)] * (values.ndim - 2) + [(reach, reach) for reach in self.reach]
+        padded, result = np.pad(values, around, mode="edge"), np.empty_like(values)
+        for index, (top, left) in enumerate(zip(self.tops, self.lefts, strict=True)):
+            moved = padded[index, ..., top : top + height, left : left + width]
+            result[index] = moved[..., ::-1] if self.mirrored[index] else moved
+        return result
+
+
+def drawn(images: Images, rng: np.random.Generator, *, flips: bool) -> Moves:
+    """Random shifts for pictures (n, C, H, W); with `flips`, half of them are mirrored."""
     count, (height, width) = len(images), images.shape[2:]
     reach_y, reach_x = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
-    padded = np.pad(images, ((0, 0), (0, 0), (reach_y, reach_y), (reach_x, reach_x)), mode="edge")
-    result = np.empty_like(images)
-    tops = rng.integers(2 * reach_y + 1, size=count)
-    lefts = rng.integers(2 * reach_x + 1, size=count)
-    mirrored = rng.random(count) < (0.5 if flips else 0)
-    for index in range(count):
-        top, left = tops[index], lefts[index]
-        moved = padded[index, :, top : top + height, left : left + width]
-        result[index] = moved[..., ::-1] if mirrored[index] else moved
-    return result
+    return Moves(
+        reach=(reach_y, reach_x),
+        tops=rng.integers(2 * reach_y + 1, size=count),
+        lefts=rng.integers(2 * reach_x + 1, size=count),
+        mirrored=rng.random(count) < (0.5 if flips else 0),
+    )

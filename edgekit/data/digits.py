@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgekit.data.split import Data, Part, Pixels, check_size, cut, shuffled
+from edgekit.data.split import Data, Indices, Part, Pixels, check_size, cut, shuffled
 from edgekit.model import Preprocessing
+from edgekit.request import Size, height_width
 
 INPUT_SIZE = 64
 
@@ -27,43 +28,66 @@ class GreyArray:
         return np.repeat(self.pixels[indices][:, None], self.channels, axis=1)
 
 
-def load_digits(preprocessing: Preprocessing | None = None) -> Data:
-    """The digits at the preprocessing's size (64×64 and three channels by default): 1,149 to train on.
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """The pictures as they come, and the cut that no seed moves."""
 
-    20 % of each class are the test split and 20 % of the rest are `val`; no seed moves them.
-    """
+    pictures: Pixels
+    """(1797, 8, 8)."""
+    targets: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    keys: list[bytes]
+    train: Indices
+    val: Indices
+    test: Indices
+
+    @property
+    def sha256(self) -> str:
+        """Of pictures and classes."""
+        return hashlib.sha256(self.pictures.tobytes() + self.targets.tobytes()).hexdigest()
+
+
+def cut_digits() -> Digits:
+    """All digits: 20 % of each class are the test split and 20 % of the rest are `val`; 1,151 are to train on."""
     from sklearn import datasets
 
-    ready = preprocessing or preprocessing_for(INPUT_SIZE, 3)
     bunch = datasets.load_digits()
-    small = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    pictures = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     targets = bunch.target.astype(np.int64)
-    keys = [picture.tobytes() for picture in small]
-    store = GreyArray(_resized(small, ready.height, ready.width), ready.channels)
+    keys = [picture.tobytes() for picture in pictures]
     rest, test = cut(keys, targets, np.arange(len(targets)))
     train, val = cut(keys, targets, rest)
+    names = tuple(str(name) for name in bunch.target_names)
+    return Digits(pictures, targets, names, keys, train, val, test)
 
-    def part(indices: npt.NDArray[np.intp]) -> Part:
-        return Part(store, indices, targets[indices], ready, flips=False)
+
+def load(ready: Preprocessing) -> Data:
+    """The digits at the preprocessing's size."""
+    digits = cut_digits()
+    store = GreyArray(_resized(digits.pictures, ready.height, ready.width), ready.channels)
+
+    def part(indices: Indices) -> Part:
+        return Part(store, indices, digits.targets[indices], ready, flips=False)
 
     return Data(
         name="digits",
-        sha256=hashlib.sha256(small.tobytes() + targets.tobytes()).hexdigest(),
-        labels=tuple(str(name) for name in bunch.target_names),
-        train=part(train),
-        val=part(val),
-        test=part(test),
-        calibration=part(shuffled(keys, train)),
+        sha256=digits.sha256,
+        labels=digits.names,
+        train=part(digits.train),
+        val=part(digits.val),
+        test=part(digits.test),
+        calibration=part(shuffled(digits.keys, digits.train)),
         preprocessing=ready,
         demonstration=True,
     )
 
 
-def preprocessing_for(input_size: int, channels: int) -> Preprocessing:
-    """Square pictures scaled to [-1, 1]."""
+def preprocessing_for(input_size: Size, channels: int) -> Preprocessing:
+    """Pictures scaled to [-1, 1]."""
     check_size(input_size, channels)
+    height, width = height_width(input_size)
     half = (0.5,) * channels
-    return Preprocessing(height=input_size, width=input_size, mean=half, std=half)
+    return Preprocessing(height=height, width=width, mean=half, std=half)
 
 
 def _resized(pictures: Pixels, height: int, width: int) -> Pixels:

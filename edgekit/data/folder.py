@@ -30,19 +30,21 @@ from edgekit.data.store import FileStore
 from edgekit.errors import InputError
 from edgekit.model import Preprocessing
 from edgekit.progress import Progress, Silent
+from edgekit.request import Size, height_width
 
 INPUT_SIZE = 224
 
 Indices = npt.NDArray[np.intp]
 
 
-def preprocessing_for(input_size: int, channels: int) -> Preprocessing:
+def preprocessing_for(input_size: Size, channels: int) -> Preprocessing:
     """ImageNet's mean and standard deviation, which pretrained weights expect (their averages for grey)."""
     check_size(input_size, channels)
+    height, width = height_width(input_size)
     if channels == 1:
-        return Preprocessing(height=input_size, width=input_size, mean=(0.449,), std=(0.226,))
+        return Preprocessing(height=height, width=width, mean=(0.449,), std=(0.226,))
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    return Preprocessing(height=input_size, width=input_size, mean=mean, std=std)
+    return Preprocessing(height=height, width=width, mean=mean, std=std)
 
 
 def load_folder(
@@ -60,7 +62,7 @@ def load_folder(
     bad |= dict.fromkeys(listing.strays, "beside the class folders, so of no class")
     skipped = tuple(shown(one.relative_to(path)) for one in bad)
     if bad and not skip_bad:
-        raise _bad_files(path, bad)
+        raise bad_files(path, bad)
     if bad:
         progress.say(f"left out {len(bad)} files that are no pictures: {', '.join(skipped[:5])}")
     good = replace(listing, files=[file for file in listing.files if file.path not in bad])
@@ -74,8 +76,7 @@ def _assembled(
 ) -> Data:
     targets = np.asarray([file.target for file in listing.files], dtype=np.int64)
     keys = [picture.sha256 for picture in store.pictures]
-    # Pictures in colour are taken for photographs, whose mirror image is as good; scans and digits are grey.
-    flips = sum(picture.colour for picture in store.pictures) * 2 > len(keys)
+    flips = flips_for(store)
 
     def part(indices: Indices) -> Part:
         return Part(store, indices, targets[indices] if listing.labels else None, preprocessing, flips=flips)
@@ -92,6 +93,11 @@ def _assembled(
         preprocessing=preprocessing,
         skipped=skipped,
     )
+
+
+def flips_for(store: FileStore) -> bool:
+    """Pictures in colour are taken for photographs, whose mirror image is as good; scans and digits are grey."""
+    return sum(picture.colour for picture in store.pictures) * 2 > len(store.pictures)
 
 
 def _cut(listing: Listing, targets: Targets, keys: Sequence[bytes]) -> dict[str, Indices]:
@@ -123,7 +129,8 @@ def _check_counts(listing: Listing, part: str, counts: Indices, least: int) -> N
         )
 
 
-def _bad_files(folder: Path, bad: dict[Path, str]) -> InputError:
+def bad_files(folder: Path, bad: dict[Path, str]) -> InputError:
+    """The error for files of a folder that are no pictures, each with the reason."""
     told = "; ".join(f"{shown(one)}: {why}" for one, why in list(bad.items())[:5])
     more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
     return InputError(

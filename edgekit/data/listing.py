@@ -43,7 +43,7 @@ class Listing:
 
 def list_folder(folder: Path) -> Listing:
     """List `folder` in whichever of its forms it comes; opens no file. Raises `InputError`."""
-    folders, files = _entries(folder)
+    folders, files = entries(folder)
     roots = _parts(folder, {one.name: one for one in folders})
     if roots:
         return _labelled(folder, roots)
@@ -74,7 +74,7 @@ def _parts(folder: Path, by_name: dict[str, Path]) -> dict[str, Path]:
         held_out["test"] = by_name["test"]
     if held_out:
         return {"train": train, **held_out}
-    if _entries(train)[0]:
+    if entries(train)[0]:
         hint = f"give {shown(train)} itself: it is cut into parts then"
         raise InputError(f"{shown(folder)} holds train/ but neither val/ nor test/", hint=hint)
     return {}
@@ -94,16 +94,16 @@ def _labelled(folder: Path, roots: dict[str, Path]) -> Listing:
         File(path, part, target)
         for part in roots
         for target, label in enumerate(labels)
-        for path in _walk(classes[part][label])
+        for path in walk(classes[part][label])
     ]
-    beside = [file for root in {folder, *roots.values()} for file in _entries(root)[1]]
+    beside = [file for root in {folder, *roots.values()} for file in entries(root)[1]]
     strays = sorted(one for one in beside if one.suffix.lower() in PICTURE_SUFFIXES)
     return Listing(folder, labels, tuple(roots), files, strays)
 
 
 def _classes(root: Path) -> dict[str, Path]:
     """Class folders by name, in Unicode's composed form: file systems spell the same name in two ways."""
-    folders = _entries(root)[0]
+    folders = entries(root)[0]
     if not folders:
         raise InputError(
             f"{shown(root)} holds no class folders", hint=f"pictures belong in {root.name}/CLASS/"
@@ -129,7 +129,7 @@ def _check_same(root: Path, labels: tuple[str, ...], found: tuple[str, ...]) -> 
         )
 
 
-def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+def entries(folder: Path) -> tuple[list[Path], list[Path]]:
     """Folders and other entries by name, links as what they point to; hidden names and debris left out."""
     try:
         found = sorted(one for one in folder.iterdir() if one.name[0] != "." and one.name not in DEBRIS)
@@ -140,13 +140,13 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     return folders, [one for one in found if one in others]
 
 
-def _walk(folder: Path) -> list[Path]:
+def walk(folder: Path) -> list[Path]:
     """All files below, each real folder once; a link that leads back up is not followed."""
     files: list[Path] = []
     real = os.path.realpath(folder)
     waiting, seen = [folder], {real, *map(str, Path(real).parents)}
     while waiting:
-        folders, found = _entries(waiting.pop())
+        folders, found = entries(waiting.pop())
         files += found
         for one in folders:
             real = os.path.realpath(one)

@@ -6,14 +6,14 @@ import io
 import struct
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from edgekit.data.split import Pixels
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """Only formats that Pillow decodes itself: others may start programs (EPS runs Ghostscript)."""
 
-_DECODER_ERRORS = (
+DECODER_ERRORS = (
     OSError,
     ValueError,
     SyntaxError,
@@ -27,6 +27,9 @@ _DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 """What Pillow's decoders raise on broken files (`SyntaxError` for a PNG chunk, `struct.error` for EXIF)."""
+
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""Values of EXIF's orientation that swap width and height."""
 
 
 class BadPictureError(Exception):
@@ -52,10 +55,17 @@ def decode(data: bytes, *, height: int, width: int, channels: int) -> Pixels:
         )
     except UnidentifiedImageError:
         raise BadPictureError("not a picture") from None
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise BadPictureError(str(error) or type(error).__name__) from error
     pixels = np.asarray(image).reshape(height, width, channels)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a whole picture, turned as its EXIF entry says."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as file:
+        turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _ON_ITS_SIDE
+        return (file.height, file.width) if turned else file.size
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

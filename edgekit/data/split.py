@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edgekit.errors import InputError
 from edgekit.model import Preprocessing
+from edgekit.request import Size, height_width
 
 Pixels = npt.NDArray[np.uint8]
 Images = npt.NDArray[np.float32]
-Targets = npt.NDArray[np.int64]
+Targets = npt.NDArray[np.integer[Any]]
 Indices = npt.NDArray[np.intp]
 
 HELD_OUT = 0.2
@@ -27,7 +28,7 @@ class Split(Protocol):
 
     @property
     def targets(self) -> Targets | None:
-        """Class indices (n,), or None where nobody knows them."""
+        """Class indices, (n,) of pictures or (n, H, W) of their pixels, or None where nobody knows them."""
         ...
 
     @property
@@ -102,12 +103,13 @@ class Data:
         return self.calibration.flips
 
 
-def check_size(input_size: int, channels: int) -> None:
+def check_size(input_size: Size, channels: int) -> None:
     """Raise `InputError` for pictures that nobody can mean."""
-    if not 1 <= input_size <= 4096:
-        raise InputError(
-            f"pictures cannot be {input_size} pixels wide", hint="give an input size such as 224"
-        )
+    for name, pixels in zip(("high", "wide"), height_width(input_size), strict=True):
+        if not 1 <= pixels <= 4096:
+            raise InputError(
+                f"pictures cannot be {pixels} pixels {name}", hint="give an input size such as 224 or 240x320"
+            )
     if channels not in (1, 3):
         raise InputError(f"pictures cannot have {channels} channels", hint="1 reads them as grey, 3 as RGB")
 

@@ -38,7 +38,7 @@ class FileStore:
 
     def __init__(self, preprocessing: Preprocessing, expected: int) -> None:
         self.pictures: list[Picture] = []
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         shape = (preprocessing.channels, preprocessing.height, preprocessing.width)
         held = min(expected, CACHE_BYTES // int(np.prod(shape)))
         self._cache: Pixels = np.empty((held, *shape), dtype=np.uint8)
@@ -98,7 +98,7 @@ class FileStore:
             data = path.read_bytes()
         except OSError as error:
             raise InputError(f"cannot read {shown(path)}: {error.strerror}") from error
-        ready = self._preprocessing
+        ready = self.preprocessing
         pixels = decode(data, height=ready.height, width=ready.width, channels=ready.channels)
         return hashlib.sha256(data).digest(), pixels
 

@@ -11,6 +11,7 @@ import base64
 import gc
 import importlib.util
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -54,7 +55,8 @@ def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
     phase("measuring")
     gc.collect()
     gc.disable()
-    samples = sample(session.invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])
+    invoke = slowed(session.invoke, limits["slowdown"]) if "slowdown" in limits else session.invoke
+    samples = sample(invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])
     gc.enable()
     _finite(session.result())
     phase("asking what ran")
@@ -63,6 +65,7 @@ def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
         "warmup_ns": warmup,
         "samples_ns": samples,
         "clock_ns": clock_resolution_ns(),
+        "peak_rss_bytes": peak_rss_bytes(),
         "executed": session.executed(),
     }
 
@@ -107,6 +110,25 @@ def sample(invoke: Callable[[], None], min_seconds: float, max_seconds: float, m
         seconds = (end - begin) / 1e9
         if seconds >= max_seconds or (seconds >= min_seconds and len(samples) >= min_samples):
             return samples
+
+
+def slowed(invoke: Callable[[], None], share: float) -> Callable[[], None]:
+    """A call that takes so much longer: how a gate is tested with a regression that is known."""
+    clock = time.perf_counter_ns
+
+    def call() -> None:
+        start = clock()
+        invoke()
+        until = start + round((clock() - start) * (1 + share))
+        while clock() < until:
+            pass
+
+    return call
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has held, runtime included (getrusage counts in KiB on Linux)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def clock_resolution_ns() -> int:

@@ -22,7 +22,7 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
     """
     package = optional.load("onnx", extra="onnx")
     optional.load("onnxscript", extra="onnx")
-    from edgekit.exporters.onnx_rewrite import forget_origins, name_after_layers
+    from edgekit.exporters.onnx_rewrite import forget_origins, name_after_layers, name_transposed
 
     for part in graph.modules():
         part.training = False  # a graph from torch.export has no modes, and warns unless it says so
@@ -40,6 +40,7 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
         raise TypeError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
     forget_origins(model)
+    name_transposed(model, {name: value.detach().numpy() for name, value in graph.state_dict().items()})
     name_after_layers(model)
     package.checker.check_model(model, full_check=True)
     return model

@@ -81,6 +81,17 @@ class OnnxFile:
             value = node.input[0]
         return value
 
+    def outputs_first(self, node: Any, weight: Array) -> Array:
+        """A weight as PyTorch has it: that of a product (in, out) is turned, unless the file turns it itself."""
+        if node.op_type not in ("Gemm", "MatMul") or weight.ndim != 2:
+            return weight
+        turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+        before = self.producer.get(node.input[1])
+        while before is not None:
+            turned ^= before.op_type == "Transpose"
+            before = self.producer.get(before.input[0])
+        return weight if turned else weight.T
+
     def dequantizer(self, value: str) -> Any | None:
         """The DequantizeLinear that gives a value (seen through a transpose or reshape), if one does."""
         node = self.producer.get(value)
@@ -102,10 +113,14 @@ def count(path: Path) -> Counts:
 
 
 def weights(path: Path) -> dict[str, Array]:
-    """Layer → its stored weights, int8 or float32, by the names that the network gave them."""
+    """Layer → its stored weights (out, in, …), int8 or float32, by the names that the network gave them."""
     file = read(path)
-    names = {name for node in file.weighted if (name := file.constant_behind(node.input[1])) is not None}
-    return {name.removesuffix(".weight"): file.constants[name] for name in sorted(names)}
+    found = {
+        name.removesuffix(".weight"): file.outputs_first(node, file.constants[name])
+        for node in file.weighted
+        if (name := file.constant_behind(node.input[1])) is not None
+    }
+    return dict(sorted(found.items()))
 
 
 def _is_integer(file: OnnxFile, value: str) -> bool:

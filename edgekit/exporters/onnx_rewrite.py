@@ -10,7 +10,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from edgekit.parity import Array
 
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
@@ -23,6 +25,23 @@ def forget_origins(model: onnx.ModelProto) -> None:
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
+
+
+def name_transposed(model: onnx.ModelProto, weights: Mapping[str, Array]) -> None:
+    """Weights that the exporter turned, (in, out) for a product of tokens, and numbered, get their names back."""
+    names = {weight.T.tobytes(): name for name, weight in weights.items() if weight.ndim == 2}
+    known = {tensor.name for tensor in model.graph.initializer}
+    found: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        if tensor.name in weights or len(tensor.dims) != 2:
+            continue
+        name = names.get(numpy_helper.to_array(tensor).tobytes())
+        if name is not None and name not in known:
+            found[tensor.name] = name
+            tensor.name = name
+            known.add(name)
+    for node in model.graph.node:
+        node.input[:] = [found.get(value, value) for value in node.input]
 
 
 def name_after_layers(model: onnx.ModelProto) -> None:

@@ -24,7 +24,7 @@ MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
 _MOVEMENT = (
     *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "ShuffleChannels"),
-    *("Split", "VariadicSplit", "StridedSlice", "Slice", "MaxPool"),
+    *("Split", "VariadicSplit", "StridedSlice", "Slice", "Gather", "MaxPool"),
 )
 _NUMBERED = re.compile(r"[A-Z]\w*_\d+")
 
@@ -83,9 +83,26 @@ def count(path: Path) -> Counts:
 def weights(path: Path) -> dict[str, Array]:
     """Layer → its stored weights (out, in / groups, …), int8 or float32, by the names that the network gave."""
     return {
-        weight.get_friendly_name().removesuffix(".weight"): np.array(weight.data)
-        for _, weight in _weighted(path)
+        _layer(operator, weight): _outputs_first(operator, np.array(weight.data))
+        for operator, weight in _weighted(path)
     }
+
+
+def _layer(operator: Any, weight: Any) -> str:
+    """The weight's name tells; where OpenVINO turned a product's weight it made a new one, and its operator tells."""
+    name = str(weight.get_friendly_name())
+    return name.removesuffix(".weight") if name.endswith(".weight") else str(operator.get_friendly_name())
+
+
+def _outputs_first(operator: Any, weight: Array) -> Array:
+    """A product's weight (in, out) is turned, unless the file turns it itself."""
+    if operator.get_type_name() != "MatMul" or weight.ndim != 2:
+        return weight
+    turned, source = bool(operator.get_attributes()["transpose_b"]), operator.input_value(1).get_node()
+    while source.get_input_size():
+        turned ^= source.get_type_name() == "Transpose"
+        source = source.input_value(0).get_node()
+    return weight if turned else weight.T
 
 
 def _weighted(path: Path) -> Iterator[tuple[Any, Any]]:

@@ -72,10 +72,23 @@ def _in_weighted(file: OnnxFile, node: Any) -> Iterator[str]:
     if weight is None or (scale := file.constants.get(weight.input[1])) is None:
         return
     axis = next((attribute.i for attribute in weight.attribute if attribute.name == "axis"), 1)
+    axis = _transposed(file, node.input[1], axis)
     if node.op_type in _CONVOLUTIONS and scale.ndim == 0:
         yield f"{node.name}: its weight has one scale, not one per output channel"
     elif scale.ndim and axis != _output_axis(file, node):
         yield f"{node.name}: its weight's scales lie along axis {axis}, not along output channels"
+
+
+def _transposed(file: OnnxFile, value: str, axis: int) -> int:
+    """Where an axis of a linear layer's weight lies once the transposes before the product have run."""
+    producer = file.producer.get(value)
+    if producer is None or producer.op_type != "Transpose":
+        return axis
+    axis = _transposed(file, producer.input[0], axis)
+    order = next(
+        (list(attribute.ints) for attribute in producer.attribute if attribute.name == "perm"), [1, 0]
+    )
+    return order.index(axis)
 
 
 def _output_axis(file: OnnxFile, node: Any) -> int:

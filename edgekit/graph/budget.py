@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
 from edgekit.errors import BudgetError, InputError
-from edgekit.graph.channels import Axis, ChannelGraph, Group
-from edgekit.graph.trace import arguments, operators, parameter_of, shape_of
+from edgekit.graph.channels import ChannelGraph, Group
+from edgekit.graph.ladder import Rung, ladder
+from edgekit.graph.macs_counter import MacsCounter
 from edgekit.units import human_count
+
+Block = tuple[float, int, list[int]]
+"""Score, a class of the block (so that equal scores have an order), classes."""
 
 
 @dataclass(frozen=True)
@@ -27,113 +30,77 @@ class Choice:
     """What the network will cost."""
 
 
-def importance(module: nn.Module, channels: ChannelGraph) -> dict[int, float]:
-    """Class → its squared L2 norm over all its slots, relative to its group (Li et al. 2017; Fang et al. 2023).
-
-    Relative to the group, because layers differ in scale by more than their channels do. Only weights of
-    convolutions and linear layers count: a batch-norm scale is already in the next layer's reach.
-    """
-    totals: dict[int, float] = defaultdict(float)
-    parameters = dict(module.named_parameters())
-    for slot in channels.slots:
-        weight = parameters.get(slot.parameter)
-        if weight is None or weight.dim() < 2:
-            continue
-        if not torch.isfinite(weight).all():
-            raise InputError(
-                f"{slot.parameter} holds NaN or infinite weights", hint="train or load the network again"
-            )
-        norms = weight.detach().double().square().movedim(slot.axis, 0).flatten(1).sum(dim=1)
-        for name, value in zip(
-            slot.labels.tolist(), (norms / norms.mean().clamp_min(1e-30)).tolist(), strict=True
-        ):
-            totals[name] += value / len(slot.labels) * len(torch.unique(slot.labels))
-    for group in channels.groups:
-        names = group.classes.tolist()
-        mean = sum(totals[name] for name in names) / len(names) or 1.0
-        totals.update({name: totals[name] / mean for name in names})
-    return dict(totals)
-
-
-def choose(
-    channels: ChannelGraph, scores: Mapping[int, float], graph: fx.GraphModule, *, macs: int, multiple: int
-) -> Choice:
+def choose(channels: ChannelGraph, scores: Mapping[int, float], *, macs: int, multiple: int) -> Choice:
     """Remove blocks of channels, the least important first, until at most `macs` are left.
 
-    A group's width stays a multiple of `multiple` and never falls under it, so that kernels run full.
-    Raises `InputError` where nothing can be pruned and `BudgetError` where the budget is out of reach.
+    A group's width stays a multiple of `multiple` and never falls under it, so that kernels run full. Raises
+    `InputError` where nothing can be pruned and `BudgetError` where the budget is out of reach.
     """
     if not channels.prunable:
         reasons = sorted({group.frozen for group in channels.groups})
         raise InputError(f"nothing can be pruned: {'; '.join(reasons) or 'the network has no channels'}")
-    count = MacsCounter(graph, channels)
-    blocks = [
-        block
-        for index, group in enumerate(channels.prunable)
-        for block in _blocks(group, scores, multiple, index)
-    ]
-    heapq.heapify(blocks)
+    count = MacsCounter(channels)
     now, removed = count(), []
-    while now > macs and blocks:
-        *_, names = heapq.heappop(blocks)
+    for names in _least_first([_blocks(channels, each, scores, multiple) for each in channels.components]):
+        if now <= macs:
+            break
         removed.extend(names)
         count.remove(names)
         now = count()
     if now > macs:
         raise BudgetError(
-            f"pruning cannot reach {human_count(macs)} MACs: {human_count(now)} are left when every "
-            f"group has {multiple} channels",
+            f"pruning cannot reach {human_count(macs)} MACs: {human_count(now)} are left when every layer is as "
+            f"narrow as it can be (multiples of {multiple})",
             hint=f"ask for at least {now:,} MACs",
         )
     return Choice(torch.tensor(removed, dtype=torch.int64), now)
 
 
+def _least_first(components: Sequence[Iterator[Block]]) -> Iterator[list[int]]:
+    """The blocks of all components by score; a component's next block is only looked for when its last has left."""
+    ready = [
+        (*block, place) for place, blocks in enumerate(components) for block in itertools.islice(blocks, 1)
+    ]
+    heapq.heapify(ready)
+    while ready:
+        _, _, names, place = heapq.heappop(ready)
+        yield names
+        for block in itertools.islice(components[place], 1):
+            heapq.heappush(ready, (*block, place))
+
+
 def _blocks(
-    group: Group, scores: Mapping[int, float], multiple: int, index: int
-) -> list[tuple[float, int, int, list[int]]]:
-    """The group's removable blocks as (score, group, place, classes); a later block never leaves before an earlier."""
+    channels: ChannelGraph, component: tuple[int, ...], scores: Mapping[int, float], multiple: int
+) -> Iterator[Block]:
+    """A component's removable blocks, with scores that never fall."""
+    if channels.is_free(component):
+        parts = _free_parts(channels.groups[component[0]], scores, multiple)
+    else:
+        parts = _cut_parts(channels, component, scores, ladder(channels, component, multiple))
+    floor = 0.0
+    for names in parts:
+        floor = max(floor, sum(scores[name] for name in names) / len(names))
+        yield floor, names[0], names
+
+
+def _free_parts(group: Group, scores: Mapping[int, float], multiple: int) -> Iterator[list[int]]:
     ranked = sorted(group.classes.tolist(), key=lambda name: scores[name])
     first = len(ranked) % multiple or multiple
-    cuts = [0, *range(first, len(ranked) - multiple + 1, multiple)]
-    blocks, floor = [], 0.0
-    for place, (start, end) in enumerate(itertools.pairwise(cuts)):
-        floor = max(floor, sum(scores[name] for name in ranked[start:end]) / (end - start))
-        blocks.append((floor, index, place, ranked[start:end]))
-    return blocks
+    for start, end in itertools.pairwise([0, *range(first, len(ranked) - multiple + 1, multiple)]):
+        yield ranked[start:end]
 
 
-class MacsCounter:
-    """The network's MACs while classes leave, without touching a weight."""
-
-    def __init__(self, graph: fx.GraphModule, channels: ChannelGraph) -> None:
-        self._where: dict[int, list[tuple[Axis, int]]] = defaultdict(list)
-        for slot in channels.slots:
-            if slot.axis < 2:
-                for name, times in zip(
-                    *(part.tolist() for part in torch.unique(slot.labels, return_counts=True)), strict=True
-                ):
-                    self._where[name].append(((slot.parameter, slot.axis), times))
-        self._width: dict[Axis, int] = {}
-        self._per_pair: list[tuple[str, int]] = []
-        for node, operator in operators(graph):
-            if operator in ("conv2d", "linear"):
-                self._add(node, operator)
-
-    def _add(self, node: fx.Node, operator: str) -> None:
-        weight = str(parameter_of(arguments(node)["weight"]))
-        outputs, inputs, *kernel = shape_of(arguments(node)["weight"])
-        shape = shape_of(node)
-        positions = torch.Size(shape[2:] if operator == "conv2d" else shape[:-1]).numel()
-        self._width[weight, 0], self._width[weight, 1] = outputs, inputs
-        self._per_pair.append((weight, positions * torch.Size(kernel).numel()))
-
-    def remove(self, names: list[int]) -> None:
-        """These classes are gone."""
-        for name in names:
-            for axis, times in self._where[name]:
-                if axis in self._width:
-                    self._width[axis] -= times
-
-    def __call__(self) -> int:
-        """Multiply-accumulates of what is left."""
-        return sum(self._width[weight, 0] * self._width[weight, 1] * each for weight, each in self._per_pair)
+def _cut_parts(
+    channels: ChannelGraph, component: tuple[int, ...], scores: Mapping[int, float], rungs: Iterator[Rung]
+) -> Iterator[list[int]]:
+    """What leaves from one rung to the next: of each kind of channel the least important."""
+    ranked: dict[int, list[int]] = {}
+    names = [name for place in component for name in channels.groups[place].classes.tolist()]
+    for name in sorted(names, key=lambda name: scores[name]):
+        ranked.setdefault(int(channels.found.kinds[name]), []).append(name)
+    for before, after in itertools.pairwise(rungs):
+        yield [
+            name
+            for kind, own in ranked.items()
+            for name in own[len(own) - before[kind] : len(own) - after[kind]]
+        ]

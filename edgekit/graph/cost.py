@@ -83,7 +83,7 @@ class Cost:
     memory_access_bytes: int
     peak_activation_bytes: int
     receptive_field: tuple[int, int]
-    """The widest (height, width) before anything looks at the whole input."""
+    """The widest (height, width) through windows alone: global poolings, and gates made of them, see all of it."""
     layers: tuple[Layer, ...]
 
 
@@ -131,7 +131,7 @@ def cost_of_graph(
                 receptive_field=fields[node].extent(input_shape),
             )
         )
-    widest = [field.size for field in fields.values() if not field.everything]
+    widest = [field.size for field in fields.values()]
     return Cost(
         input_shape=tuple(input_shape),
         params=sum(sizes.values()),

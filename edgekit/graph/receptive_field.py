@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import fx
 
+from edgekit.graph.extent import PIXEL, Extent, moved, resized, transposed, window
 from edgekit.graph.trace import Shape, arguments, operators, shape_of
-
-Pair = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Field:
-    """What one output sees: `size` input pixels, neighbours `stride` input pixels apart."""
+    """What the outputs of a value see of the input, along height and width."""
 
-    size: tuple[int, int] = (1, 1)
-    stride: Pair = (1.0, 1.0)
+    rows: Extent = PIXEL
+    columns: Extent = PIXEL
     everything: bool = False
     """After a global pooling: the whole input, however large."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Input pixels (height, width) that the output which sees most sees."""
+        return self.rows.size, self.columns.size
 
     def extent(self, input_shape: Shape) -> tuple[int, int]:
         """Pixels (height, width), the input's own where everything is seen."""
@@ -28,67 +31,103 @@ class Field:
 
 
 def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
-    """The field of every value of a traced network; where paths meet, the widest."""
+    """The field of every value of a traced network; where paths meet, what is seen along any of them."""
     fields: dict[fx.Node, Field] = {node: Field() for node in graph.graph.find_nodes(op="placeholder")}
     for node, operator in operators(graph):
         inputs = [fields[value] for value in node.all_input_nodes if value in fields]
         if inputs:
-            fields[node] = _through(node, operator, _widest(inputs))
+            fields[node] = _through(node, operator, _joined(inputs))
     return fields
 
 
-def _widest(inputs: list[Field]) -> Field:
-    return Field(
-        size=(max(field.size[0] for field in inputs), max(field.size[1] for field in inputs)),
-        stride=(max(field.stride[0] for field in inputs), max(field.stride[1] for field in inputs)),
-        everything=any(field.everything for field in inputs),
-    )
+def _joined(inputs: list[Field]) -> Field:
+    joined, *others = inputs
+    for other in others:
+        joined = Field(
+            joined.rows.joined(other.rows),
+            joined.columns.joined(other.columns),
+            joined.everything or other.everything,
+        )
+    return joined
 
 
 def _through(node: fx.Node, operator: str, field: Field) -> Field:
-    if operator in ("conv2d", "max_pool2d", "avg_pool2d"):
-        call = arguments(node)
-        kernel = shape_of(call["weight"])[2:] if operator == "conv2d" else _pair(call["kernel_size"])
-        stride = _pair(call["stride"] or kernel)
-        return _window(field, kernel, stride, _pair(call.get("dilation", 1)))
-    if operator == "conv_transpose2d":
-        call = arguments(node)
-        stride = _pair(call["stride"])
-        reach = tuple(math.ceil(k / s) for k, s in zip(shape_of(call["weight"])[2:], stride, strict=True))
-        wide = _window(field, reach, (1, 1), (1, 1))
-        return Field(wide.size, (field.stride[0] / stride[0], field.stride[1] / stride[1]), field.everything)
+    if operator in ("conv2d", "max_pool2d", "avg_pool2d", "conv_transpose2d"):
+        return _window(node, operator, field)
     if operator.startswith("upsample"):
-        return _upsampled(node, operator, field)
+        return _resized(node, field, bilinear="bilinear" in operator)
+    if operator in ("roll", "pad", "constant_pad_nd", "slice", "narrow"):
+        return _moved(node, operator, field)
     if operator.startswith("adaptive") or (
         operator == "mean" and len(shape_of(node.all_input_nodes[0])) == 4
     ):
         before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
         whole = len(after) < 4 or tuple(after[2:]) == (1, 1) != tuple(before[2:])
-        return Field(field.size, field.stride, everything=field.everything or whole)
+        return replace(field, everything=field.everything or whole)
     return field
 
 
-def _window(
-    field: Field, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> Field:
-    size = tuple(
-        int(seen + dilated * (extent - 1) * step)
-        for seen, extent, dilated, step in zip(field.size, kernel, dilation, field.stride, strict=True)
+def _window(node: fx.Node, operator: str, field: Field) -> Field:
+    call = arguments(node)
+    weighted = operator.startswith("conv")
+    kernel = shape_of(call["weight"])[2:] if weighted else _pair(call["kernel_size"])
+    stride, padding = _pair(call["stride"] or kernel), _padding(call["padding"], kernel, call)
+    dilation = _pair(call.get("dilation", 1))
+    through = transposed if operator == "conv_transpose2d" else window
+    rows, columns = (
+        through(
+            extent, kernel=kernel[axis], stride=stride[axis], padding=padding[axis], dilation=dilation[axis]
+        )
+        for axis, extent in enumerate((field.rows, field.columns))
     )
-    return Field(
-        (size[0], size[1]), (field.stride[0] * stride[0], field.stride[1] * stride[1]), field.everything
-    )
+    return replace(field, rows=rows, columns=columns)
 
 
-def _upsampled(node: fx.Node, operator: str, field: Field) -> Field:
-    """Bilinear reads two neighbours in each direction, nearest reads one; outputs lie closer together."""
+def _padding(value: Any, kernel: Shape, call: dict[str, Any]) -> tuple[int, int]:
+    """In front, in pixels, where convolutions may say it in words."""
+    if not isinstance(value, str):
+        return _pair(value)
+    dilation = _pair(call.get("dilation", 1))
+    around = [step * (size - 1) // 2 for step, size in zip(dilation, kernel, strict=True)]
+    return (around[0], around[1]) if value == "same" else (0, 0)
+
+
+def _resized(node: fx.Node, field: Field, *, bilinear: bool) -> Field:
     before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
-    wide = _window(field, (2, 2), (1, 1), (1, 1)) if "bilinear" in operator else field
-    return Field(
-        wide.size,
-        (field.stride[0] * before[2] / after[2], field.stride[1] * before[3] / after[3]),
-        field.everything,
+    return replace(
+        field,
+        rows=resized(field.rows, before=before[2], after=after[2], bilinear=bilinear),
+        columns=resized(field.columns, before=before[3], after=after[3], bilinear=bilinear),
     )
+
+
+def _moved(node: fx.Node, operator: str, field: Field) -> Field:
+    """Pictures (N, C, H, W) that are shifted against others see what lies beside."""
+    if len(shape_of(node.all_input_nodes[0])) != 4:
+        return field
+    rows, columns = field.rows, field.columns
+    for axis, start, step in _moves(node, operator):
+        rows = moved(rows, start, step) if axis % 4 == 2 else rows
+        columns = moved(columns, start, step) if axis % 4 == 3 else columns
+    return replace(field, rows=rows, columns=columns)
+
+
+def _moves(node: fx.Node, operator: str) -> list[tuple[int, int, int]]:
+    """Axis, start and step of each movement along an axis."""
+    call = arguments(node)
+    if operator == "roll":
+        return [
+            (axis, -shift, 1) for axis, shift in zip(_list(call["dims"]), _list(call["shifts"]), strict=False)
+        ]
+    if operator in ("pad", "constant_pad_nd"):
+        return [(-1 - place, -before, 1) for place, before in enumerate(call["pad"][::2])]
+    size = shape_of(node.all_input_nodes[0])[call["dim"]]
+    start = call["start"] or 0
+    return [(call["dim"], start % size if start < 0 else min(start, size), call.get("step", 1))]
+
+
+def _list(value: Any) -> list[int]:
+    return [value] if isinstance(value, int) else list(value)
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,21 +1,27 @@
-"""Channels leave a network: parameters are sliced, modules told their new widths, and the result is proven."""
+"""Channels leave a network: parameters are gathered, modules told their new widths, and the result is proven."""
 
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
-from edgekit.errors import EdgekitError
-from edgekit.graph.channels import Axis, ChannelGraph, channel_graph
-from edgekit.graph.trace import Shape, trace
+from edgekit.errors import EdgekitError, InputError
+from edgekit.graph.channels import ChannelGraph
+from edgekit.graph.masked import Masked
+from edgekit.graph.refit import refit, set_tensor, tensor_of, tie
+from edgekit.graph.rewrite import copied, in_double, rewritten
+from edgekit.graph.survivors import Survivors, survivors
+from edgekit.graph.trace import shape_of
 
 TOLERANCE = 1e-9
 """Largest relative difference, in float64, between a pruned network and its masked original."""
+FORWARD_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError)
+"""What a forward raises when sizes that it holds itself are no longer those of its layers."""
 
 
 class Removal(NamedTuple):
@@ -24,102 +30,137 @@ class Removal(NamedTuple):
     module: nn.Module
     difference: float
     """`masked_difference` of it, at most `TOLERANCE`."""
+    rewritten: str
+    """Empty where the module is of the original's class; else why it is its exported graph, with new sizes."""
 
 
-def remove_channels(
-    module: nn.Module, channels: ChannelGraph, removed: Tensor, input_shape: Shape
-) -> Removal:
+def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor) -> Removal:
     """A copy of the network without the classes in `removed` (int64), proven equal to the masked original.
 
-    Producers are sliced; the smaller network is walked with the labels that survived; each consumer's weights
-    are gathered in the order in which labels now arrive. Raises `EdgekitError` where the proof fails.
+    The module stays what it is where its forward still runs; where it holds sizes of its own, its exported graph
+    takes its place. Raises `InputError` where these classes cannot go (together) or weights are not finite, and
+    `EdgekitError` where the proof fails; the network that was given is never changed.
     """
-    pruned = slice_parameters(copy.deepcopy(module), channels.keep_masks(removed))
-    surviving = {name: labels[~torch.isin(labels, removed)] for name, labels in channels.producers().items()}
-    arriving = channel_graph(trace(pruned, input_shape), producers=surviving).consumers()
-    for name, labels in channels.consumers().items():
-        _gather(pruned, name, labels[~torch.isin(labels, removed)], arriving[name])
-    difference = masked_difference(module, pruned, channels, removed, input_shape)
+    refuse_non_finite(module)
+    smaller = survivors(channels, removed)
+    expected = _masked_outputs(module, channels, removed)
+    pruned = cut(module, smaller)
+    difference, why = _forward_difference(pruned, channels, expected)
+    if difference <= TOLERANCE:
+        return Removal(pruned.train(module.training), difference, "")
+    graph = cut_graph(module, channels, smaller)
+    difference = _difference(in_double(graph, graph), channels, expected)
     if not difference <= TOLERANCE:
         raise EdgekitError(
             f"the pruned {type(module).__name__} differs from the masked original by {difference:.1e} (relative)",
             hint="the channel analysis missed a dependency of this network; nothing was changed",
         )
-    return Removal(pruned, difference)
+    return Removal(graph, difference, why)
 
 
 def masked_difference(
-    original: nn.Module, pruned: nn.Module, channels: ChannelGraph, removed: Tensor, input_shape: Shape
+    original: nn.Module, pruned: nn.Module, channels: ChannelGraph, removed: Tensor
 ) -> float:
-    """max|masked - pruned| / max|masked| in float64 on one random input.
+    """max|masked - pruned| / max|masked| in float64 on one random input, the largest of all outputs.
 
-    The masked network is the original with the removed channels' contributions cut at each consumer.
+    The masked network is the original with what the removed channels contribute cut away at each consumer.
     """
-    masked = copy.deepcopy(original).double().cpu().eval()
-    parameters = dict(masked.named_parameters())
+    return _difference(_doubled(pruned), channels, _masked_outputs(original, channels, removed))
+
+
+def refuse_non_finite(module: nn.Module) -> None:
+    """Raise `InputError` where a parameter holds NaN or infinity."""
+    for name, value in module.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"{name} holds NaN or infinite weights", hint="train or load the network again")
+
+
+def cut(module: nn.Module, smaller: Survivors) -> nn.Module:
+    """A copy of the network with the parameters of a smaller one, its layers' widths refitted."""
+    gathered = _gathered(module, smaller)
+    replaced = {id(value): value for name, value in module.named_parameters() if name in gathered}
+    pruned = copy.deepcopy(module, dict(replaced))  # what is replaced at once need not be copied
+    for name, value in gathered.items():
+        set_tensor(pruned, name, value)
+    tie(pruned, module)
+    refit(pruned)
+    return pruned
+
+
+def cut_graph(module: nn.Module, channels: ChannelGraph, smaller: Survivors) -> fx.GraphModule:
+    """The network's exported graph with the parameters and sizes of a smaller one."""
+    graph = copied(channels.graph, module)
+    rewritten(graph, smaller.walk)
+    for name, value in _gathered(module, smaller).items():
+        set_tensor(graph, name, value)
+    return graph
+
+
+def _gathered(module: nn.Module, smaller: Survivors) -> dict[str, Tensor]:
+    """Parameters and buffers of which something goes, or moves."""
+    axes: dict[str, dict[int, Tensor]] = {}
+    for (name, axis), places in smaller.places.items():
+        axes.setdefault(name, {})[axis] = places
+    found = {name: _taken(tensor_of(module, name), by_axis) for name, by_axis in axes.items()}
+    return found | {name: value.clone() for name, value in smaller.walk.constants.items()}
+
+
+def _taken(value: Tensor, by_axis: Mapping[int, Tensor]) -> Tensor:
+    """The entries at these places: axis 0 first, then in each of its blocks those of the other axes."""
+    for axis in sorted(by_axis):
+        places = by_axis[axis].to(value.device)
+        blocks = value.chunk(len(places)) if len(places) > 1 else (value,)
+        parts = [block.index_select(axis, own) for block, own in zip(blocks, places, strict=True)]
+        value = torch.cat(parts) if len(parts) > 1 else parts[0]
+    return value
+
+
+def _doubled(module: nn.Module) -> nn.Module:
+    if isinstance(module, fx.GraphModule):
+        return in_double(module, module)
+    return copy.deepcopy(module).double().cpu().eval()
+
+
+def _examples(channels: ChannelGraph) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        torch.randn(shape_of(node), dtype=torch.float64, generator=generator)
+        for node in channels.graph.graph.find_nodes(op="placeholder")
+    ]
+
+
+def _masked_outputs(module: nn.Module, channels: ChannelGraph, removed: Tensor) -> list[Tensor]:
+    network = in_double(channels.graph, module)
     with torch.no_grad():
-        for name, labels in channels.consumers().items():
-            parameters[name][:, torch.isin(labels, removed)] = 0
-        example = torch.randn(input_shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        expected, actual = masked(example), copy.deepcopy(pruned).double().cpu().eval()(example)
-    return float((expected - actual).abs().max() / expected.abs().max().clamp_min(1e-300))
+        return _tensors(Masked(network, channels, removed).run(*_examples(channels)))
 
 
-def slice_parameters(module: nn.Module, keep: Mapping[Axis, Tensor]) -> nn.Module:
-    """Cut parameters and buffers, in place, to the entries whose mask is true, and refit their modules."""
-    masks: dict[str, dict[int, Tensor]] = defaultdict(dict)
-    for (name, axis), mask in keep.items():
-        masks[name][axis] = mask
-    for name, by_axis in masks.items():
-        value = _tensor(module, name)
-        for axis, mask in by_axis.items():
-            value = value.index_select(axis, mask.nonzero().flatten().to(value.device))
-        set_tensor(module, name, value)
-    refit(module)
-    return module
+def _forward_difference(
+    pruned: nn.Module, channels: ChannelGraph, expected: list[Tensor]
+) -> tuple[float, str]:
+    """The difference of a module run by its own forward, and what is wrong with it otherwise."""
+    try:
+        difference = _difference(_doubled(pruned), channels, expected)
+    except FORWARD_ERRORS as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return float("inf"), f"the forward of {type(pruned).__name__} holds sizes of its own: {first}"
+    return difference, f"the forward of {type(pruned).__name__} gives something else at the new widths"
 
 
-def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
-    """Put a tensor of any shape in the place of the parameter or buffer of that full name."""
-    path, _, leaf = name.rpartition(".")
-    owner = module.get_submodule(path)
-    if leaf in owner._parameters:
-        owner._parameters[leaf] = nn.Parameter(value.detach().clone())
-    else:
-        owner._buffers[leaf] = value.detach().clone()
+def _difference(doubled: nn.Module, channels: ChannelGraph, expected: list[Tensor]) -> float:
+    with torch.no_grad():
+        actual = _tensors(doubled(*_examples(channels)))
+    if [value.shape for value in actual] != [value.shape for value in expected]:
+        return float("inf")
+    if not all(bool(torch.isfinite(value).all()) for value in (*actual, *expected)):
+        return float("inf")
+    differences = [
+        float((one.double() - two.double()).abs().max() / one.double().abs().max().clamp_min(1e-300))
+        for one, two in zip(expected, actual, strict=True)
+        if one.numel()
+    ]
+    return max(differences, default=0.0)
 
 
-def refit(module: nn.Module) -> None:
-    """Make the width attributes of standard layers agree with their tensors."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            depthwise = layer.groups == layer.in_channels and layer.groups > 1
-            outputs, per_group = layer.weight.shape[:2]
-            if depthwise:
-                layer.groups = outputs * layer.in_channels // layer.out_channels
-            layer.out_channels, layer.in_channels = outputs, per_group * layer.groups
-        elif isinstance(layer, nn.Linear):
-            layer.out_features, layer.in_features = layer.weight.shape
-        elif isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
-            layer.num_features = layer.running_mean.shape[0]
-
-
-def _tensor(module: nn.Module, name: str) -> Tensor:
-    path, _, leaf = name.rpartition(".")
-    value = getattr(module.get_submodule(path), leaf)
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name} is no tensor")
-    return value.detach()
-
-
-def _gather(pruned: nn.Module, name: str, sliced_for: Tensor, arriving: Tensor) -> None:
-    """Reorder a consumer's input axis from the order it was sliced in to the order in which labels arrive."""
-    if torch.equal(sliced_for, arriving):
-        return
-    order = torch.argsort(arriving, stable=True).argsort(stable=True)
-    from_sorted = torch.argsort(sliced_for, stable=True)
-    if not torch.equal(sliced_for[from_sorted], arriving.sort(stable=True).values):
-        raise EdgekitError(
-            f"other channels arrive at {name} than it was sliced for", hint="nothing was changed"
-        )
-    set_tensor(pruned, name, _tensor(pruned, name).index_select(1, from_sorted[order]))
+def _tensors(outputs: object) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
-from edgekit.stages.training import accuracy, outputs
+from edgekit.stages.training import outputs, score
 
 KNOWN_INPUTS = 8
 """Inputs whose outputs ship with the file, for a device to check itself against."""
@@ -36,6 +37,8 @@ class Assessment:
     cost: Cost
     artifact: ArtifactFolder
     val_accuracy: float | None = None
+    val_others: Mapping[str, float] = field(default_factory=dict)
+    """What the task's metric tells beside it."""
     fidelity_db: float | None = None
     profile: Profile | None = None
     """In the fastest precision that the runtime has for the file."""
@@ -72,6 +75,7 @@ class Assessor:
         self.on_target = job.target.is_host
         self.reference: Array | None = None
         """The float baseline's outputs on the decision split: what fidelity is relative to."""
+        self._latest: Assessment | None = None
 
     @property
     def pictures(self) -> Array:
@@ -83,14 +87,23 @@ class Assessor:
         """Export a model and take its cost and accuracy; latency is `measure`'s.
 
         `in_runtime`: accuracy is that of the file in its runtime, else that of the network in torch. A runtime
-        that crashes or hangs is written down in `crashed`.
+        that crashes or hangs is written down in `crashed`. The latest model is not assessed twice: a stage may
+        have asked about the very one that it gives.
         """
+        if self._latest is None or self._latest.model is not model:
+            self._latest = self._assess(model, name, in_runtime=in_runtime)
+        return self._latest
+
+    def _assess(self, model: Model, name: str, *, in_runtime: bool) -> Assessment:
         self.progress.say(f"{name}: exporting to {self.job.target.format}")
         width = 1 if model.quantization else 4
         spent = cost(model.module, model.input_shape, weight_bytes=width, activation_bytes=width)
         with new_folder(self.folder / name) as temporary:
             export(model, self.job.target, temporary, self.pictures[:KNOWN_INPUTS])
-        found = Assessment(model, spent, load_artifact(self.folder / name))
+        options = self.job.target.proxy_options if model.quantization else {}
+        found = Assessment(
+            model, spent, load_artifact(self.folder / name), options=tuple(sorted(options.items()))
+        )
         try:
             logits = self._predict(found) if in_runtime else self._outputs(model)
         except MeasurementError as error:
@@ -98,9 +111,11 @@ class Assessor:
         if self.reference is None:
             self.reference = logits
         split = self.job.data.val
+        right = score(model.task, logits, split) if split and self.job.data.labelled else None
         return replace(
             found,
-            val_accuracy=accuracy(logits, split) if split and self.job.data.labelled else None,
+            val_accuracy=right.value if right else None,
+            val_others=right.others if right else {},
             fidelity_db=sqnr_db(self.reference, logits),
         )
 
@@ -149,7 +164,7 @@ class Assessor:
 
     def _candidates(self, side: Assessment) -> list[Candidate]:
         if side.model.quantization:
-            return [Candidate("int8", side.artifact, self.runtime)]
+            return [Candidate("int8", side.artifact, self.runtime, dict(side.options))]
         return float_candidates(side.artifact, self.runtime, self.device)
 
     def _predict(self, side: Assessment) -> Array:

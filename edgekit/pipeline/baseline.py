@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,11 +13,12 @@ from platformdirs import user_cache_path
 from edgekit import files
 from edgekit.checkpoint import WEIGHTS, load_model, save_model
 from edgekit.model import Event, Model
-from edgekit.pipeline.job import Job, content_key, source_of
+from edgekit.pipeline.job import Job, content_key
+from edgekit.pipeline.network import new_model, with_weights
 from edgekit.progress import Progress
+from edgekit.quantizer.fold import folded_graph
 from edgekit.stages.training import Training, recalibrate, train
-from edgekit.zoo import build
-from edgekit.zoo.weights import load_weights
+from edgekit.zoo.hub import WeightsFile
 
 TRAINING_VERSION = 1
 """Raised when the training loop changes what it gives for the same options: cached baselines are then stale."""
@@ -31,17 +33,14 @@ def torch_device() -> str:
 
 def fresh(job: Job, num_classes: int | None = None) -> Model:
     """The job's architecture with random weights from its seed; as many classes as the data has, or as given."""
-    torch.manual_seed(job.request.seed)
-    source = source_of(job, num_classes)
-    size = job.data.preprocessing
-    return Model(
-        name=job.entry.name,
-        module=build(source).eval(),
-        input_shape=(1, size.channels, size.height, size.width),
-        task=job.entry.task,
-        preprocessing=size,
+    return new_model(
+        job.entry,
+        job.data.preprocessing,
+        num_classes=num_classes or len(job.data.labels) or None,
         labels=job.data.labels,
-        source=source,
+        width=job.request.width,
+        seed=job.request.seed,
+        batch=2,  # calibration and training come in batches
     )
 
 
@@ -50,12 +49,16 @@ def baseline(job: Job, progress: Progress) -> Model:
 
     Raises `InputError` where weights do not fit and where there is nothing to train on.
     """
-    if job.request.weights is not None:
-        model, head_replaced = _given(job, job.request.weights)
+    if job.entry.own:
+        folded_graph(fresh(job), any_batch=True)  # what cannot be exported is refused before it is trained
+    if job.weights is not None:
+        model, head_replaced = _given(job, job.weights)
         if not head_replaced:
             return model
-        progress.say(f"the head of {job.request.weights.name} has other classes: it is replaced and trained")
+        progress.say(f"the head of {job.weights.origin} has other classes: it is replaced and trained")
         return _cached(job, model, progress)
+    if job.entry.program:
+        return fresh(job).after(Event(stage="baseline", summary=f"weights of {job.entry.origin}"))
     if job.random:
         model = fresh(job)
         # Untrained statistics let activations die out within a few layers: no scale would be a real network's.
@@ -64,18 +67,14 @@ def baseline(job: Job, progress: Progress) -> Model:
     return _cached(job, fresh(job), progress)
 
 
-def _given(job: Job, weights: Path) -> tuple[Model, bool]:
+def _given(job: Job, weights: WeightsFile) -> tuple[Model, bool]:
     """The network with the user's weights; where no data says how many classes there are, the file's head does."""
-    model = fresh(job)
-    info = load_weights(model.module, weights, model.source)
-    if info.head_replaced and not job.data.labelled:
-        model = fresh(job, info.head_classes)
-        info = load_weights(model.module, weights, model.source)
+    model, info = with_weights(partial(fresh, job), weights, file_sizes_head=not job.data.labelled)
     return model.after(
         Event(
             stage="baseline",
-            summary=f"weights of {weights.name}",
-            details={"weights": weights.name, "head_replaced": info.head_replaced},
+            summary=f"weights of {weights.origin}",
+            details={"weights": weights.origin, "head_replaced": info.head_replaced},
         )
     ), info.head_replaced
 
@@ -108,8 +107,9 @@ def _cached(job: Job, model: Model, progress: Progress) -> Model:
 
 def _trained(job: Job, model: Model, progress: Progress) -> Model:
     options, device = job.recipe.train, torch_device()
-    rate = options.learning_rate * (1 if job.request.weights is None else HEAD_RATE)
+    rate = options.learning_rate * (1 if job.weights is None else HEAD_RATE)
     how = Training(
+        task=model.task,
         epochs=options.epochs,
         learning_rate=rate,
         batch_size=options.batch_size,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgekit.artifact import load_artifact
+from edgekit.artifact import Artifact, load_artifact
 from edgekit.bench import predict
 from edgekit.data import load_data
+from edgekit.data.split import Data, Split, Targets
 from edgekit.devices import open_device
 from edgekit.errors import InputError
+from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
 from edgekit.pipeline.profiling import RUNTIME_OF
 from edgekit.progress import Progress, Silent
@@ -27,14 +30,20 @@ class Evaluation:
     runtime: str
     data: str
     samples: int
+    metric: str
+    """What `accuracy` is: top-1 (`accuracy`) or `IoU`."""
     accuracy: float
-    """Top-1 in [0, 1]."""
+    """In [0, 1]."""
+    others: Mapping[str, float]
+    """What the task's metric tells beside it: `f1` for segmentation."""
     parity_db: float
     """SQNR of the file's known answers, as its runtime gives them here."""
 
     def document(self) -> dict[str, Any]:
         """The evaluation as `--json` prints it."""
-        return asdict(self)
+        fields = asdict(self)
+        others = fields.pop("others")
+        return {**fields, **others}
 
 
 def evaluate(
@@ -46,39 +55,52 @@ def evaluate(
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Run an artifact (or a run's folder) in its runtime over the test split of `data`, the built-in digits if None.
+    """Run an artifact (or a run's folder) in its runtime over the test split of `data`, if None the built-in one.
 
     Raises `InputError` where the data has no classes, or other ones than the artifact.
     """
     shipped, where, show = load_artifact(artifact), open_device(device), progress or Silent()
     manifest = shipped.manifest
-    pictures = load_data(data, preprocessing=manifest.preprocessing, skip_bad=skip_bad, progress=show)
-    if pictures.test is None or pictures.test.targets is None:
-        raise InputError(
-            f"{pictures.name} has no classes: there is nothing to be right about",
-            hint="one folder a class, or train/CLASS and val/CLASS",
-        )
-    if pictures.labels != manifest.labels:
-        raise InputError(
-            f"{pictures.name} has other classes than {manifest.model}: "
-            f"{_differing(pictures.labels, manifest.labels)}",
-            hint="name the folders after the labels in the artifact's manifest",
-        )
+    pictures = load_data(
+        data, task=manifest.task, preprocessing=manifest.preprocessing, skip_bad=skip_bad, progress=show
+    )
+    test, truth = _labelled(pictures, manifest)
     runtime, options = RUNTIME_OF[manifest.format], dict(manifest.runtime_options)
     known, expected = shipped.parity()
     answers = predict(shipped, runtime, known, where, threads=threads, options=options)
-    images = pictures.test.images(np.arange(len(pictures.test)))
+    images = test.images(np.arange(len(test)))
     show.say(f"running {len(images)} pictures in {runtime}")
     logits = predict(shipped, runtime, images, where, threads=threads, options=options)
+    metric = metric_of(manifest.task)
+    right = metric.score(logits, truth)
     return Evaluation(
         model=manifest.model,
         precision=manifest.precision,
         runtime=runtime,
         data=pictures.name,
         samples=len(images),
-        accuracy=float(np.mean(logits.argmax(axis=1) == pictures.test.targets)),
+        metric=metric.name,
+        accuracy=right.value,
+        others=right.others,
         parity_db=sqnr_db(expected, answers),
     )
+
+
+def _labelled(pictures: Data, manifest: Artifact) -> tuple[Split, Targets]:
+    """The test split and its true answers; raises `InputError` where they are not those of the artifact."""
+    test = pictures.test
+    if test is None or test.targets is None:
+        raise InputError(
+            f"{pictures.name} has no classes: there is nothing to be right about",
+            hint="one folder a class, or train/CLASS and val/CLASS; for segmentation images/ and masks/",
+        )
+    if pictures.labels != manifest.labels:
+        raise InputError(
+            f"{pictures.name} has other classes than {manifest.model}: "
+            f"{_differing(pictures.labels, manifest.labels)}",
+            hint="name them after the labels in the artifact's manifest",
+        )
+    return test, test.targets
 
 
 def _differing(given: tuple[str, ...], wanted: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,25 @@ from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.checkpoint import load_model
 from edgekit.errors import InputError
 from edgekit.exporters import export as write
-from edgekit.model import Model
-from edgekit.pipeline.network import zoo_model
+from edgekit.model import Model, Task
+from edgekit.pipeline.network import weighted_model
 from edgekit.progress import Progress, Silent
+from edgekit.request import Size
 from edgekit.target import load_target
-from edgekit.zoo.weights import load_weights
+from edgekit.zoo import architecture
+from edgekit.zoo.factory import find_factory
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path, *, factory: str | None = None) -> Model:
     """The network of a checkpoint folder, or the last kept one of a run's folder, as a `Model` in eval mode.
 
-    Raises `InputError` where there is none.
+    A network of your own is rebuilt by calling `package.module:factory` with arguments that the folder names:
+    give `factory` to say that you trust both. Raises `InputError` where there is none, and where that code was
+    not named.
     """
     folder = Path(path)
+    if factory is not None:
+        find_factory(factory)
     steps = sorted(folder.glob("checkpoints/*/structure.json"))
     return load_model(steps[-1].parent if steps else folder)
 
@@ -33,13 +40,16 @@ def export(
     *,
     target: str,
     out: Path,
-    weights: Path | None = None,
-    input_size: int = 224,
+    weights: Path | str | None = None,
+    input_size: Size | None = None,
     width: float = 1.0,
+    factory_arg: Sequence[str] = (),
+    task: Task | None = None,
+    factory: str | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> ArtifactFolder:
-    """Write the artifact of a zoo name or a run's folder for a target, into a new folder `out`.
+    """Write the artifact of a network (as `compress` takes it) or a run's folder for a target, into a new `out`.
 
     A quantized network keeps the INT8 rules that it was calibrated for: exporting it for a target with others
     raises `InputError`, as do weights that do not fit and an `out` that exists.
@@ -47,7 +57,11 @@ def export(
     goal, show = load_target(target), progress or Silent()
     if out.exists() and not force:
         raise InputError(f"{out} exists already", hint="--force replaces it")
-    network = load(model) if Path(model).exists() else _from_zoo(str(model), weights, input_size, width)
+    if Path(model).is_dir():
+        network = load(model, factory=factory)
+    else:
+        found = architecture(str(model), factory_arg, task)
+        network = weighted_model(found, weights, input_size, width)
     if network.quantization and network.quantization.rules != goal.int8:
         raise InputError(
             f"{model} was quantized by other INT8 rules than {goal.id}'s",
@@ -58,14 +72,3 @@ def export(
     with files.new_folder(out) as temporary:
         write(network, goal, temporary, known)
     return load_artifact(out)
-
-
-def _from_zoo(name: str, weights: Path | None, input_size: int, width: float) -> Model:
-    network = zoo_model(name, input_size=input_size, width=width)
-    if weights is None:
-        return network
-    info = load_weights(network.module, weights, network.source)
-    if info.head_replaced:
-        network = zoo_model(name, input_size=input_size, width=width, num_classes=info.head_classes)
-        load_weights(network.module, weights, network.source)
-    return network

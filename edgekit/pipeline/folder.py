@@ -87,6 +87,7 @@ def run_folder(job: Job) -> Iterator[RunFolder]:
     Raises `InputError` where it holds another run, is in use, or cannot be written.
     """
     path = job.request.out or _default(job)
+    ours = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,6 +110,8 @@ def run_folder(job: Job) -> Iterator[RunFolder]:
     finally:
         shutil.rmtree(folder.candidates, ignore_errors=True)
         lock.release()
+        if ours and not (path / "checkpoints").exists():
+            shutil.rmtree(path)  # nothing was finished: nothing to resume, and no name to hold
 
 
 def _prepare(path: Path, job: Job) -> None:

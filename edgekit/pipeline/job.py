@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgekit import files
 from edgekit.data import load_data
-from edgekit.data.folder import INPUT_SIZE, preprocessing_for
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
-from edgekit.errors import InputError, unknown
-from edgekit.model import Source
+from edgekit.devices import open_device
+from edgekit.errors import InputError
+from edgekit.model import Task
+from edgekit.pipeline.network import preprocessing_of
 from edgekit.recipe import Budget, Recipe, load_recipe
 from edgekit.request import Request
 from edgekit.target import Target, load_target
-from edgekit.zoo import Entry, catalogue
-
-LATENCY_ONLY_CLASSES = 1000
+from edgekit.zoo import Architecture, architecture
+from edgekit.zoo.hub import WeightsFile, weights_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +26,11 @@ class Job:
     """A request whose names are resolved and whose data is loaded."""
 
     request: Request
-    entry: Entry
+    entry: Architecture
     target: Target
     recipe: Recipe
     data: Data
+    weights: WeightsFile | None
 
     @property
     def random(self) -> bool:
@@ -38,11 +40,10 @@ class Job:
     @property
     def key(self) -> dict[str, object]:
         """Everything that decides the outcome: a resumed run must have the same."""
-        weights = files.sha256(self.request.weights) if self.request.weights else None
         return {
-            "model": self.request.model,
+            "model": self.entry.identity,
             "width": self.request.width,
-            "weights": weights,
+            "weights": files.sha256(self.weights.path) if self.weights else None,
             "seed": self.request.seed,
             "target": self.target.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -52,23 +53,14 @@ class Job:
 
 
 def resolve(request: Request) -> Job:
-    """Look up every name and load the data; raises `InputError` before anything costs time."""
-    known = {entry.name: entry for entry in catalogue()}
-    if request.model not in known:
-        raise unknown("model", request.model, known)
+    """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
+    entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
+    open_device(request.device)  # a device that is not there is refused now
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
-    return Job(request, known[request.model], target, recipe, _data(request, recipe))
-
-
-def source_of(job: Job, num_classes: int | None = None) -> Source:
-    """The architecture that the job starts from: as many classes as the data has, or as given."""
-    classes = num_classes or len(job.data.labels) or LATENCY_ONLY_CLASSES
-    return Source(
-        name=job.entry.name,
-        num_classes=classes,
-        in_channels=job.data.preprocessing.channels,
-        width=job.request.width,
+    data = _data(request, recipe, entry)
+    return Job(
+        request, entry, target, recipe, data, weights_file(request.weights) if request.weights else None
     )
 
 
@@ -103,27 +95,41 @@ def _with_budget(recipe: Recipe, request: Request) -> Recipe:
     return recipe.model_copy(update={"budget": budget, "stages": stages})
 
 
-def _data(request: Request, recipe: Recipe) -> Data:
+_LABELS: Mapping[Task, str] = {
+    "classification": "sort the pictures into one folder a class",
+    "segmentation": "put them into images/ and their masks into masks/",
+}
+
+
+def _data(request: Request, recipe: Recipe, entry: Architecture) -> Data:
+    ready = preprocessing_of(entry, request.input_size)  # refuses a size before pictures are read
+    trained = (
+        "--weights" if request.weights else f"{request.model}, which is trained," if entry.program else ""
+    )
     if recipe.calibration == "random":
         if request.data is not None:
             raise InputError(
                 f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
                 hint="leave --data out, or choose another recipe",
             )
-        return random_data(
-            preprocessing_for(INPUT_SIZE if request.input_size is None else request.input_size, 3),
-            seed=request.seed,
-        )
-    if request.weights is not None and request.data is None:
+        return random_data(ready, seed=request.seed)
+    if trained and request.data is None:
         raise InputError(
-            "--weights without --data: there is nothing to calibrate on and nothing to judge by",
+            f"{trained} without --data: there is nothing to calibrate on and nothing to judge by",
             hint="give --data DIR (labelled pictures, or a folder of unlabelled ones for calibration alone), "
             "or --recipe latency-only for latency without any claim about accuracy",
         )
-    data = load_data(request.data, input_size=request.input_size, skip_bad=request.skip_bad)
-    if not data.labelled and request.weights is None:
+    data = load_data(
+        request.data,
+        task=entry.task,
+        input_size=request.input_size,
+        channels=entry.channels,
+        preprocessing=ready if entry.program else None,
+        skip_bad=request.skip_bad,
+    )
+    if not data.labelled and not trained:
         raise InputError(
             f"{request.data} holds pictures without classes, and there are no weights",
-            hint="add --weights FILE, or sort the pictures into one folder a class",
+            hint=f"add --weights FILE, or {_LABELS[entry.task]}",
         )
     return data

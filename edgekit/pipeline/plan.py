@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 
 from edgekit.checkpoint import WEIGHTS
-from edgekit.model import Model
+from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
+from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
 
 EXPORT_SECONDS = {"onnx": 6, "openvino": 7, "tflite": 14}
 """About what exporting and measuring one candidate takes on two cores; only for the forecast."""
+_FORMS: Mapping[Task, str] = {
+    "classification": "train/CLASS/*.png and val/CLASS/*, or one folder of classes",
+    "segmentation": "images/ and masks/, or a pair of them in train/ and in val/",
+}
 TRIAL_STEPS = 4
 TEACHER_SHARE = 1.2
 """A recovery step against a baseline step: the teacher looks too, the student is smaller."""
@@ -37,8 +42,7 @@ def plan(job: Job) -> list[str]:
     ]
     if data.demonstration:
         lines.append(
-            f"data: {data.name}, built-in demonstration data; give your own with --data DIR "
-            "(train/CLASS/*.png and val/CLASS/*, or one folder of classes)"
+            f"data: {data.name}, built-in demonstration data; give your own with --data DIR ({_FORMS[job.entry.task]})"
         )
     if job.random:
         lines.append("random calibration: latency and size only, no claim about accuracy")
@@ -59,7 +63,7 @@ def _forecast(job: Job) -> float:
     steps = math.ceil(len(job.data.train) / job.recipe.train.batch_size)
     model = fresh(job)
     epochs = sum(stage.epochs * TEACHER_SHARE for stage in job.recipe.stages if stage.kind == "recover")
-    if job.request.weights is None and not (cache_folder(job) / WEIGHTS).is_file():
+    if not job.weights and not job.entry.program and not (cache_folder(job) / WEIGHTS).is_file():
         epochs += job.recipe.train.epochs
     return seconds + epochs * steps * _step_seconds(model, job.recipe.train.batch_size)
 
@@ -71,10 +75,12 @@ def _step_seconds(model: Model, batch_size: int) -> float:
     images = torch.zeros((batch_size, *model.input_shape[1:]), device=device).to(
         memory_format=torch.channels_last
     )
-    targets = torch.zeros(batch_size, dtype=torch.int64, device=device)
+    pixels = model.input_shape[2:] if model.task == "segmentation" else ()
+    targets = torch.zeros((batch_size, *pixels), dtype=torch.int64, device=device)
+    loss = loss_of(model.task)
     seconds = []
     for _ in range(TRIAL_STEPS):
         began = time.monotonic()
-        F.cross_entropy(module(images), targets).backward()  # type: ignore[no-untyped-call]
+        loss(module(images), targets, 0.0).backward()  # type: ignore[no-untyped-call]
         seconds.append(time.monotonic() - began)
     return min(seconds)

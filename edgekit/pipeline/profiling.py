@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +17,13 @@ from edgekit.errors import MeasurementError
 from edgekit.exporters import export
 from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
-from edgekit.model import Model
-from edgekit.pipeline.network import zoo_model
+from edgekit.model import Model, Task
+from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.progress import Progress, Silent
+from edgekit.request import Size
 from edgekit.target import Target, load_target
+from edgekit.zoo import architecture
+from edgekit.zoo.program import SUFFIX
 
 RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
 """What opens a file of each format where no target says otherwise."""
@@ -43,26 +47,30 @@ def profile(
     model: str | Path,
     *,
     target: str | None = None,
-    input_size: int = 224,
+    input_size: Size | None = None,
     width: float = 1.0,
-    num_classes: int = 1000,
+    factory_arg: Sequence[str] = (),
+    task: Task | None = None,
+    num_classes: int | None = None,
     threads: int = 2,
     device: str = "local",
     progress: Progress | None = None,
 ) -> CostProfile:
-    """The cost of a zoo network, or the latency of an artifact or a run's folder.
+    """The cost of a network (as `compress` takes it), or the latency of an artifact or a run's folder.
 
-    For a name, MACs, parameters, memory access (bytes) and receptive field at (1, 3, input_size, input_size); with
-    a target also the latency of its float file with random weights, in the fastest precision of the target's
-    runtime here. Raises the errors of `edgekit.errors`.
+    For a network, MACs, parameters, memory access (bytes) and receptive field at (1, C, H, W), by default its
+    published size, a `.pt2` file's own, or 224; with a target also the latency of its float file (random weights,
+    or those of the `.pt2` file), in the fastest precision of the target's runtime here. Raises the errors of
+    `edgekit.errors`.
     """
     goal = load_target(target) if target else None
     bench = _Bench(open_device(device), goal, threads, progress or Silent())
     path = Path(model)
-    if path.exists():
+    if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
         return CostProfile(artifact.manifest.model, None, bench.file(artifact))
-    network = zoo_model(str(model), input_size=input_size, width=width, num_classes=num_classes)
+    found = architecture(str(model), factory_arg, task)
+    network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
     spent = cost(network.module, network.input_shape)
     return CostProfile(network.name, spent, None if goal is None else bench.network(network, goal))
 
@@ -81,7 +89,7 @@ class _Bench:
         runtime = self.goal.proxy_runtime if self.goal else RUNTIME_OF[artifact.manifest.format]
         int8 = artifact.manifest.precision == "int8"
         own = (
-            [Candidate("int8", artifact, runtime)]
+            [Candidate("int8", artifact, runtime, dict(artifact.manifest.runtime_options))]
             if int8
             else float_candidates(artifact, runtime, self.device)
         )

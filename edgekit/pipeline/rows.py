@@ -24,8 +24,13 @@ def step_row(stage: str, verdict: Verdict, state: Assessment, seconds: float, *,
         val_accuracy=state.val_accuracy,
         fidelity_db=state.fidelity_db,
         latency_ms=latency(state.profile),
-        details={"summary": event.summary, **event.details} if event else {},
+        details={"summary": event.summary, **event.details, **val_others(state)} if event else {},
     )
+
+
+def val_others(state: Assessment) -> dict[str, float]:
+    """What the metric tells beside `val_accuracy`, by the names that a row's details give it."""
+    return {f"val_{name}": value for name, value in state.val_others.items()}
 
 
 def latency(profile: Profile | None) -> Latency | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.metrics import metric_of
 from edgekit.model import Model
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.baseline import baseline, torch_device
@@ -72,7 +73,7 @@ class _Runner:
             index += 1
         states = [self.states[place] for place in sorted(self.states)]
         rows = [self.rows[place] for place in sorted(self.rows)]
-        return ship(self.job, self.folder, self.assessor, states, rows)
+        return ship(self.folder, self.assessor, states, rows)
 
     @property
     def floor(self) -> float | None:
@@ -145,6 +146,7 @@ class _Runner:
             floor=floor,
             on_target=self.assessor.on_target,
             recovery_follows=recovers and options.kind in ("sparsify", "prune"),
+            metric=metric_of(self.job.entry.task).name,
         )
 
     def _assess(self, model: Model, index: int) -> Assessment:
@@ -176,7 +178,8 @@ class _Runner:
         """Undo the last provisional stage and all that came after it; gives the index to go on behind."""
         kind = self.stages[culprit].kind
         accuracy, floor = failed.val_accuracy or 0.0, self.floor or 0.0
-        reason = f"after recovery accuracy is {100 * accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"
+        metric = metric_of(self.job.entry.task).name
+        reason = f"after recovery {metric} is {100 * accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"
         self.progress.say(f"{kind}: rolled back: {reason}")
         row = self.rows[culprit].model_copy(update={"kept": False, "reason": reason})
         self.folder.forget_from(culprit + 1)

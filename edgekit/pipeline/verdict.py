@@ -60,17 +60,19 @@ def judge(
     floor: float | None,
     on_target: bool,
     recovery_follows: bool,
+    metric: str = "accuracy",
 ) -> Verdict:
     """Keep or roll back.
 
     `on_target`: latency was measured on the target, or in its own runtime where this machine is the target. A
-    proxy's speed neither keeps nor rejects a stage. `floor` is the least accuracy that the budget allows.
+    proxy's speed neither keeps nor rejects a stage. `floor` is the least accuracy that the budget allows,
+    and `metric` what the reasons call it.
     """
     if after.crashed:
         return Verdict(kept=False, reason=after.crashed)
-    gained = [text for count in counts if (text := _gain(count, before, after, on_target=on_target))]
+    gained = [text for count in counts if (text := _gain(count, before, after, metric, on_target=on_target))]
     if not gained:
-        return Verdict(kept=False, reason=f"no gain on {', '.join(counts)}")
+        return Verdict(kept=False, reason=f"no gain on {', '.join(counts).replace('accuracy', metric)}")
     if on_target and "latency" in counts and _slower(before, after):
         return Verdict(
             kept=False,
@@ -81,19 +83,19 @@ def judge(
         reason += "; speed unmeasured"
     if floor is None or after.accuracy is None or after.accuracy >= floor:
         return Verdict(kept=True, reason=reason)
-    lost = f"accuracy {100 * after.accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"
+    lost = f"{metric} {100 * after.accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"
     if recovery_follows:
         return Verdict(kept=True, reason=f"{reason}; {lost}: {OPEN}", provisional=True)
     return Verdict(kept=False, reason=lost)
 
 
-def _gain(count: Gain, before: Figures, after: Figures, *, on_target: bool) -> str:
+def _gain(count: Gain, before: Figures, after: Figures, metric: str, *, on_target: bool) -> str:
     """`macs -50.0 %`, or an empty text where nothing was gained or nothing may be said."""
     old, new = _NUMBERS[count](before), _NUMBERS[count](after)
     if old is None or new is None or new >= old or (count == "latency" and not on_target):
         return ""
     if count == "accuracy":
-        return f"accuracy {-100 * old:.2f} → {-100 * new:.2f} %"
+        return f"{metric} {-100 * old:.2f} → {-100 * new:.2f} %"
     return f"{count.replace('_', ' ')} {100 * (new / old - 1):+.1f} %"
 
 

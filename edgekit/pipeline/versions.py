@@ -17,6 +17,7 @@ PACKAGES = (
     "litert-torch",
     "ai-edge-quantizer",
     "ai-edge-litert",
+    "huggingface-hub",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ import torch
 from torch import fx
 
 from edgekit.errors import InputError
+from edgekit.graph.trace import unprinted
 from edgekit.quantizer.graphs import operand, packet, rename_tensor, set_tensor, tensor_of
 from edgekit.quantizer.quiet import quiet_torch
+from edgekit.quantizer.reorder import activate_before_pooling
+from edgekit.user_code import described
 
 if TYPE_CHECKING:
     from edgekit.model import Model
@@ -48,6 +52,7 @@ def _folded(model: Model, any_batch: bool) -> fx.GraphModule:
 
         _fuse_conv_bn_(graph)
         _fuse_linear_bn_(graph)
+    activate_before_pooling(graph)
     _tidy(graph)
     return graph
 
@@ -70,13 +75,13 @@ def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
     shape = (2 if any_batch else 1, *model.input_shape[1:])
     batch = ({0: torch.export.Dim("batch")},) if any_batch else None
     try:
-        with quiet_torch(), torch.no_grad():
+        with quiet_torch(), unprinted(), torch.no_grad():
             program = torch.export.export(module, (torch.zeros(shape, device=device),), dynamic_shapes=batch)
             graph = program.run_decompositions({}).module(check_guards=False)
-    except RuntimeError as error:  # the base of all that torch.export raises for a network
+    except Exception as error:  # torch.export runs the user's own code
         what = "for any batch size" if any_batch else f"for {model.input_shape}"
         raise InputError(
-            f"{model.name}: torch.export cannot follow the network {what}: {str(error).strip()}",
+            f"{model.name}: torch.export cannot follow the network {what}: {described(error)}",
             hint="no branches on values, no .numpy(); sizes taken from x.shape",
         ) from error
     assert isinstance(graph, fx.GraphModule)
@@ -86,9 +91,18 @@ def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
 def _drop_identities(graph: fx.GraphModule) -> None:
     """Dropout in eval mode is exported as a copy; a copy that reorders memory is needed by what views it."""
     for node in graph.graph.nodes:
-        if packet(node) in _IDENTITIES and node.meta["val"].stride() == operand(node, 0).meta["val"].stride():
+        if (packet(node) in _IDENTITIES or _takes_all(node)) and node.meta["val"].stride() == operand(
+            node, 0
+        ).meta["val"].stride():
             node.replace_all_uses_with(node.args[0])
     graph.graph.eliminate_dead_code()
+
+
+def _takes_all(node: fx.Node) -> bool:
+    """`x[:, 0]` is exported with a slice over the whole batch, where the batch has no fixed size."""
+    # what follows the tensor and the axis: start, end, step
+    wanted = zip(node.args[2:], ((None, 0), (None, sys.maxsize), (1,)), strict=False)
+    return packet(node) is aten.slice and all(argument in values for argument, values in wanted)
 
 
 def _make_affine(graph: fx.GraphModule) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.report_html.labels import place_labels
 from edgekit.report_html.svg import INK, LINE, MUTED, SERIES, UNITS_PER_INCH, Plot, drawing, inline
-from edgekit.report_text import IDENTICAL_DB
+from edgekit.report_text import IDENTICAL_DB, metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def tradeoff_plot(report: Report) -> Plot | None:
     """
     from matplotlib.figure import Figure
 
-    points, axis, unit = _points(report, accuracy=True), "accuracy on the validation split (%)", "%"
+    points, axis, unit = _points(report, accuracy=True), f"{metric(report)} on the validation split (%)", "%"
     if not points:
         points, axis, unit = _points(report, accuracy=False), "fidelity to the float network (SQNR, dB)", "dB"
     if not points:

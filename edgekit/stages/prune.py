@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from edgekit.graph.budget import choose, importance
+from edgekit.graph.budget import choose
 from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import cost, cost_of_graph
-from edgekit.graph.surgery import remove_channels
+from edgekit.graph.importance import importance
+from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.recipe import PruneOptions
@@ -26,64 +28,79 @@ class Prune:
     def apply(self, model: Model, context: Context) -> Model:
         """The model without its least important channels, at most `macs` of the baseline's MACs.
 
-        A sparsity pattern is projected anew, in the final channel order. Raises `BudgetError` where the budget
-        is out of reach, `InputError` where nothing can be pruned, `RejectedError` where nothing need be.
+        Raises `BudgetError` where the budget is out of reach, `InputError` where nothing can be pruned,
+        `RejectedError` where nothing need be, or where a run could not keep what comes out.
         """
         need_labels(context)
-        graph = trace(model.module, model.input_shape)
-        channels = channel_graph(graph)
-        before = cost_of_graph(graph, model.module, model.input_shape)
         allowed = int(self.options.macs * cost(context.baseline.module, model.input_shape).macs)
-        if before.macs <= allowed:
-            raise RejectedError(f"nothing to remove: {before.macs:,} MACs are within {allowed:,} already")
-        choice = choose(
-            channels,
-            importance(model.module, channels),
-            graph,
-            macs=allowed,
-            multiple=context.target.channel_multiple,
-        )
-        module, difference = remove_channels(model.module, channels, choice.removed, model.input_shape)
-        sparsity = {
-            layer: pattern for layer, pattern in model.sparsity.items() if _fits(module, layer, pattern)
-        }
-        project(module, sparsity)
-        event = Event(
-            stage="prune",
-            summary=f"{len(choice.removed)} channels of {sum(len(group.classes) for group in channels.groups)} removed",
-            details={
-                "channels_removed": len(choice.removed),
-                "macs_before": before.macs,
-                "macs_after": choice.macs,
-                "macs_allowed": allowed,
-                "channel_multiple": context.target.channel_multiple,
-                "masked_difference": difference,
-                "widths": _widths(model.module, module),
-                "frozen": _frozen(channels),
-                "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
+        before = cost(model.module, model.input_shape).macs
+        if before <= allowed:
+            raise RejectedError(f"nothing to remove: {before:,} MACs are within {allowed:,} already")
+        pruned = prune(model, macs=allowed, multiple=context.target.channel_multiple)
+        if pruned.removal.rewritten:
+            raise RejectedError(
+                f"only its exported graph could be pruned, and a run keeps modules: {pruned.removal.rewritten}"
+            )
+        return pruned.model
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned model, and what was decided on the way."""
+
+    model: Model
+    removal: Removal
+    channels: ChannelGraph
+    """Of the network before."""
+    removed: Tensor
+    """Classes, int64."""
+
+
+def prune(model: Model, *, macs: int, multiple: int) -> Pruned:
+    """Remove the least important channels until at most `macs` multiply-accumulates are left.
+
+    Widths stay multiples of `multiple`; a sparsity pattern is projected anew, in the final channel order. Raises
+    `BudgetError` where the budget is out of reach and `InputError` where nothing can be pruned.
+    """
+    graph = trace(model.module, model.input_shape)
+    channels = channel_graph(graph)
+    choice = choose(channels, importance(model.module, channels), macs=macs, multiple=multiple)
+    removal = remove_channels(model.module, channels, choice.removed)
+    sparsity = {
+        layer: pattern for layer, pattern in model.sparsity.items() if _fits(removal.module, layer, pattern)
+    }
+    project(removal.module, sparsity)
+    event = Event(
+        stage="prune",
+        summary=f"{len(choice.removed)} channels of {sum(len(group.classes) for group in channels.groups)} removed",
+        details={
+            "channels_removed": len(choice.removed),
+            "macs_before": cost_of_graph(graph, model.module, model.input_shape).macs,
+            "macs_after": choice.macs,
+            "macs_allowed": macs,
+            "channel_multiple": multiple,
+            "masked_difference": removal.difference,
+            "widths": _widths(channels, choice.removed),
+            "frozen": {
+                group.axes[0][0]: group.frozen
+                for group in channels.groups
+                if group.frozen and channels.touches_weights(group)
             },
-        )
-        return model.after(event, module=module, sparsity=sparsity)
+            "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
+        },
+    )
+    after = model.after(event, module=removal.module, sparsity=sparsity)
+    return Pruned(after, removal, channels, choice.removed)
 
 
 def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
     return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
 
 
-def _widths(before: nn.Module, after: nn.Module) -> dict[str, str]:
+def _widths(channels: ChannelGraph, removed: Tensor) -> dict[str, str]:
     """Layer → output channels before and after, where they changed."""
-    wide = {
-        name: layer.weight.shape[0]
-        for name, layer in before.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
+    return {
+        weight.removesuffix(".weight"): f"{len(classes)} → {int((~torch.isin(classes, removed)).sum())}"
+        for weight, classes in channels.producers().items()
+        if bool(torch.isin(classes, removed).any())
     }
-    slim = {
-        name: layer.weight.shape[0]
-        for name, layer in after.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-    }
-    return {name: f"{wide[name]} → {slim[name]}" for name in wide if wide[name] != slim[name]}
-
-
-def _frozen(channels: ChannelGraph) -> dict[str, str]:
-    return {group.axes[0][0]: group.frozen for group in channels.groups if group.frozen}

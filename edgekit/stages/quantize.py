@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import fx
 
+from edgekit.metrics import metric_of
 from edgekit.model import Event, Model, Quantization
 from edgekit.progress import Advance
 from edgekit.recipe import QuantizeOptions
@@ -44,7 +46,12 @@ class Quantize:
             return calibrated
         if reached is None:
             raise RejectedError("quantization-aware training needs labelled pictures")
-        context.progress.say(f"calibration alone reaches {100 * reached:.2f} %: quantization-aware training")
+        if isinstance(model.module, fx.GraphModule):  # its batch norms are operators, with no bias to train
+            context.progress.say("a .pt2 file's graph is not trained for INT8: calibration alone")
+            return calibrated
+        context.progress.say(
+            f"{metric_of(model.task).name} is {100 * reached:.2f} % by calibration alone: quantization-aware training"
+        )
         trained = self._trained(calibrated, context)
         after = context.measured_accuracy(trained)
         return trained if after is not None and after > reached else calibrated
@@ -67,6 +74,7 @@ class Quantize:
 
         options = self.options
         how = Training(
+            task=model.task,
             epochs=options.qat_epochs,
             learning_rate=options.qat_learning_rate,
             batch_size=options.batch_size,

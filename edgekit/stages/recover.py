@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgekit.model import Event, Model
 from edgekit.recipe import RecoverOptions
 from edgekit.stages import Context, RejectedError
 from edgekit.stages.sparsity import zero_masks
-from edgekit.stages.training import Training, accuracy, outputs, recalibrate, train
+from edgekit.stages.training import Training, outputs, recalibrate, score, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.data.split import Split
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,9 @@ class Recover:
         if data.val is None or data.train is None or not data.labelled:
             raise RejectedError("no labelled pictures to train on")
         module = copy.deepcopy(model.module)
-        before = accuracy(outputs(module, data.val, context.torch_device), data.val)
+        before = _accuracy(module, model, context, data.val)
         how = Training(
+            task=model.task,
             epochs=options.epochs,
             learning_rate=options.learning_rate,
             batch_size=options.batch_size,
@@ -47,10 +54,15 @@ class Recover:
             masks=zero_masks(module, model.sparsity),
         )
         recalibrate(module, data.train, context.torch_device)
-        after = accuracy(outputs(module, data.val, context.torch_device), data.val)
+        after = _accuracy(module, model, context, data.val)
         event = Event(
             stage="recover",
             summary=f"{options.epochs} epochs of distillation",
             details={"epochs": options.epochs, "val_accuracy_before": before, "val_accuracy_after": after},
         )
         return model.after(event, module=module.eval())
+
+
+def _accuracy(module: nn.Module, model: Model, context: Context, split: Split) -> float | None:
+    found = score(model.task, outputs(module, split, context.torch_device), split)
+    return found.value if found else None

@@ -8,21 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgekit.data.batching import batches
 from edgekit.data.split import Data, Split
 from edgekit.errors import EdgekitError, InputError
+from edgekit.metrics import Score, metric_of
+from edgekit.model import Task
+from edgekit.parity import Array
 from edgekit.progress import Progress
+from edgekit.stages.losses import Loss, distillation_loss, loss_of
 
 EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True)
 class Training:
-    """What to train with; the learning rate is the peak of a one-cycle schedule (Smith and Topin 2018)."""
+    """What to train for, and how; the learning rate is the peak of a one-cycle schedule (Smith and Topin 2018)."""
 
+    task: Task
     epochs: int
     learning_rate: float
     batch_size: int
@@ -33,6 +37,11 @@ class Training:
     label_smoothing: float = 0.1
     distillation: float = 0.0
     temperature: float = 2.0
+
+    @property
+    def loss(self) -> Loss:
+        """What is minimised."""
+        return loss_of(self.task)
 
 
 def train(
@@ -47,7 +56,7 @@ def train(
 ) -> None:
     """Train in place: SGD with Nesterov momentum; zeros in `masks` (name → bool) stay zero after every step.
 
-    With a teacher the loss is (1 - d)·cross-entropy + d·T²·KL(teacher ‖ student) at temperature T
+    With a teacher the loss is (1 - d)·the task's + d·T²·KL(teacher ‖ student) at temperature T
     (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `EdgekitError` when
     the loss stops being finite.
     """
@@ -114,21 +123,13 @@ class _Loop:
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
         logits = self.module(images)
-        hard = F.cross_entropy(
-            logits, targets, label_smoothing=self.how.label_smoothing if self.teacher is None else 0
-        )
+        hard = self.how.loss(logits, targets, 0.0 if self.teacher else self.how.label_smoothing)
         if self.teacher is None:
             return hard
         with torch.no_grad():
             soft = self.teacher(images)
-        heat, share = self.how.temperature, self.how.distillation
-        divergence = F.kl_div(
-            F.log_softmax(logits / heat, 1),
-            F.log_softmax(soft / heat, 1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return (1 - share) * hard + share * heat**2 * divergence
+        share = self.how.distillation
+        return (1 - share) * hard + share * distillation_loss(logits, soft, self.how.temperature)
 
 
 def recalibrate(module: nn.Module, split: Split, device: str) -> None:
@@ -152,9 +153,7 @@ def recalibrate(module: nn.Module, split: Split, device: str) -> None:
     on_host(module).eval()
 
 
-def outputs(
-    module: nn.Module, split: Split, device: str
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def outputs(module: nn.Module, split: Split, device: str) -> Array:
     """The network's outputs for a whole split, float32 (n, …), in its order."""
     on_device(module, device).eval()
     with torch.no_grad():
@@ -181,6 +180,6 @@ def _on(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) 
     return torch.from_numpy(images).to(device, memory_format=torch.channels_last)
 
 
-def accuracy(logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]], split: Split) -> float | None:
-    """Top-1 in [0, 1] of logits (n, classes), or None where the split has no classes."""
-    return None if split.targets is None else float(np.mean(logits.argmax(axis=1) == split.targets))
+def score(task: Task, outputs: Array, split: Split) -> Score | None:
+    """How right the outputs (n, classes, …) are, or None where the split has no true answers."""
+    return None if split.targets is None else metric_of(task).score(outputs, split.targets)

@@ -1,8 +1,8 @@
-"""The networks that edgekit knows by name: one file a family, and a catalogue that needs no torch."""
+"""The networks that edgekit knows by name, one file a family, and those that a user brings."""
 
 from __future__ import annotations
 
-from edgekit.zoo.entries import Entry, catalogue
-from edgekit.zoo.registry import build
+from edgekit.zoo.entries import Entry, catalogue, check_input
+from edgekit.zoo.resolve import Architecture, architecture, build
 
-__all__ = ["Entry", "build", "catalogue"]
+__all__ = ["Architecture", "Entry", "architecture", "build", "catalogue", "check_input"]

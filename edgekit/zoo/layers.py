@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
@@ -18,11 +21,32 @@ def conv_norm_act(
     kernel: int = 3,
     stride: int = 1,
     groups: int = 1,
-    act: type[nn.Module] = nn.ReLU6,
+    norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    act: type[nn.Module] | None = nn.ReLU6,
 ) -> nn.Sequential:
-    """Convolution without bias, batch norm, activation: keys `0.*` and `1.*`; keeps H and W at stride 1."""
+    """Convolution without bias, batch norm, activation if any: keys `0.*` and `1.*`; keeps H and W at stride 1."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, groups=groups, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), act())
+    return nn.Sequential(conv, norm(outputs), *([] if act is None else [act()]))
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels scaled by a gate that sees the whole picture (Hu et al. 2018), hard-sigmoid as in MobileNetV3."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        gate = self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1))))
+        return x * F.hardsigmoid(gate)
+
+
+def shuffle_channels(x: Tensor, groups: int) -> Tensor:
+    """Channels dealt out anew: one of each of `groups` groups in turn; (N, C, H, W) → (N, C, H, W)."""
+    n, c, h, w = x.shape
+    return x.reshape(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
 def initialise(module: nn.Module) -> None:

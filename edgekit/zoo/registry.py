@@ -21,7 +21,7 @@ class Builder(Protocol):
     """Builds a network with fresh random weights (from torch's global generator), in training mode."""
 
     def __call__(self, *, num_classes: int, in_channels: int, width: float) -> nn.Module:
-        """Images (N, in_channels, H, W) → logits (N, num_classes) for classification."""
+        """Images (N, in_channels, H, W) → logits (N, num_classes), for segmentation (N, num_classes, H, W)."""
         ...
 
 
@@ -34,9 +34,16 @@ class About:
     """What the catalogue says of a network: the published one, which it counts."""
 
     family: str
+    variant: str = ""
+    """Which of its family it is, where there are several."""
     task: Task = "classification"
     num_classes: int = 1000
     input_size: int = 224
+    least_input: int = 17
+    """The least height and width: a smaller input is one pixel before the last stride (2⁴ + 1 for five strides
+    of 2), or smaller than a pooling's window."""
+    input_multiple: int = 1
+    """What height and width of the input must be multiples of."""
     scalable: bool = False
     """Whether the builder heeds `width`."""
     accuracy: float | None = None

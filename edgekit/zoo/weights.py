@@ -1,4 +1,4 @@
-"""Weights that users already have, put into a network of the zoo."""
+"""Weights that users already have, put into a network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from edgekit.errors import InputError
 from edgekit.model import Source
-from edgekit.zoo.registry import networks
+from edgekit.zoo.registry import build, networks
 from edgekit.zoo.weights_file import read_weights
 
 SHOWN = 4
 """How many keys of each kind an error names."""
+OTHER_NETWORK = "another network, or the same one at another width, was saved there"
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,25 @@ def load_weights(module: nn.Module, path: Path, source: Source) -> WeightsInfo:
     """
     expected = module.state_dict()
     entry, found = read_weights(path)
-    fitted = _named(found, expected, source)
+    fitted = {
+        key: _of_rank(value, expected[key]) if key in expected else value
+        for key, value in _named(found, expected, source).items()
+    }
     head = _head(module)
-    classes = _head_classes(fitted, expected, head)
-    replaced = classes != source.num_classes
+    replaced = bool(head) and (classes := _head_classes(fitted, expected, head)) != expected[head[0]].shape[0]
     fitted |= {key: expected[key] for key in head if replaced}
     for key in expected.keys() - fitted.keys():  # counters that files from before they existed lack
         if key.endswith(".num_batches_tracked"):
             fitted[key] = expected[key]
     _check(fitted, expected, path, source)
     module.load_state_dict(fitted)
-    return WeightsInfo(entry, classes, replaced)
+    return WeightsInfo(entry, classes if replaced else source.num_classes, replaced)
 
 
 def _named(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     """Under the network's own names: a prefix that all keys share is taken off, other forms are renamed."""
-    rename = networks()[source.name].rename
+    known = networks().get(source.name)
+    rename = str if known is None else known.rename
     keys = [key.split(".") for key in found if key != "n_averaged"]  # AveragedModel's counter
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*keys, strict=False))))
     forms = [
@@ -65,9 +69,19 @@ def _named(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: 
     return max(forms, key=lambda form: len(form.keys() & expected.keys()))
 
 
+def _of_rank(value: Tensor, expected: Tensor) -> Tensor:
+    """Without trailing axes of size 1, or with them, as `expected` has: a 1×1 convolution is a linear layer."""
+    shape, rank = value.shape, expected.dim()
+    if any(size != 1 for size in (*shape[rank:], *expected.shape[len(shape) :])):
+        return value
+    return value.reshape((*shape[:rank], *expected.shape[len(shape) :]))
+
+
 def _head(module: nn.Module) -> list[str]:
     """The keys of the last layer that has weights: the one that has an output for each class."""
     layers = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    if not layers:  # a graph, whose layers are operators
+        return []
     return [f"{layers[-1]}.{name}" for name, _ in module.get_submodule(layers[-1]).named_parameters()]
 
 
@@ -93,11 +107,28 @@ def _check(fitted: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: P
     )
     if told:
         network = f"{source.name} (width {source.width:g}, {source.in_channels} input channels)"
-        hint = "another network, or the same one at another width, was saved there"
+        fitting = _fitting(fitted, source)
+        hint = f"they are those of {' or '.join(fitting)}" if fitting else OTHER_NETWORK
         raise InputError(f"the weights in {path} do not fit {network}{told}", hint=hint)
     broken = [key for key, value in fitted.items() if not torch.isfinite(value).all()]
     if broken:
         raise InputError(f"the weights in {path} are not finite: {', '.join(broken[:SHOWN])}")
+
+
+def _fitting(fitted: Mapping[str, Tensor], source: Source) -> list[str]:
+    """The networks of the same family that the weights' sizes are those of: names changed since some were saved."""
+    own, found = networks().get(source.name), []
+    for name, other in networks().items():
+        if own is None or other is own or other.about.family != own.about.family:
+            continue
+        with torch.device("meta"):
+            sizes = {
+                key: value.shape
+                for key, value in build(source.model_copy(update={"name": name})).state_dict().items()
+            }
+        if sizes == {key: value.shape for key, value in fitted.items()}:
+            found.append(name)
+    return found
 
 
 def _told(kind: str, keys: list[str], tell: Callable[[str], str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import openvino
 import pytest
 from exporting import exported, quantized
-from small_networks import Residual, Shuffled, model_of
+from small_networks import Picked, Residual, Shuffled, model_of
 
 from edgekit.exporters import Counts, divergence, integer_counts, weights_in
 from edgekit.parity import sqnr_db
@@ -111,3 +111,8 @@ def test_it_says_that_it_cannot_be_looked_into(artifacts: Artifacts) -> None:
     model, artifact = artifacts.of("residual")
     images, _ = artifact.parity()
     assert divergence(model, artifact, images) == "openvino files cannot be compared layer by layer"
+
+
+def test_a_layer_behind_an_index_is_counted_as_the_integer_one_it_is(tmp_path: Path) -> None:
+    artifact = exported(quantized(Picked, TARGET), TARGET, tmp_path)
+    assert integer_counts(artifact) == Counts(integer=3, weighted=3)

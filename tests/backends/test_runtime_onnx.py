@@ -119,7 +119,8 @@ def placed(folder: Path, runtime: str, *, quantized: bool) -> ArtifactFolder:
     onnx.save(build(quantized=quantized), source)
     names = [source.name]
     if runtime == "openvino":
-        openvino.save_model(openvino.convert_model(source), folder / "model.xml", compress_to_fp16=False)
+        # `convert_model` would report to its makers from a forked process; reading does not.
+        openvino.save_model(openvino.Core().read_model(source), folder / "model.xml", compress_to_fp16=False)
         names = ["model.xml", "model.bin"]
     return Artifact(
         model="tiny",

@@ -50,6 +50,8 @@ def refused(*arguments: str) -> str:
         (("mobilenetv2", "-t", "jetson", "--max-macs", "nan"), ("--max-macs", "nan")),
         (("mobilenetv2", "-t", "jetson", "--weights", "w.safetensors"), ("--weights", "--data")),
         (("mobilenetv2", "-t", "jetson", "--data", "nowhere"), ("nowhere",)),
+        (("squeezenet1.0", "-t", "host", "--input-size", "20"), ("below 21×21", "--input-size 21")),
+        (("mobilenetv2", "-t", "host", "--input-size", "1e3"), ("--input-size 1e3", "240x320")),
     ],
 )
 def test_names_and_numbers(arguments: tuple[str, ...], said: tuple[str, ...]) -> None:

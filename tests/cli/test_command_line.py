@@ -15,12 +15,15 @@ from edgekit.request import Request
 
 REQUESTS = [
     Request(model="mobilenetv2", target="jetson"),
+    Request(model="squeezenet1.1", target="host", input_size=(240, 320)),
     Request(
         model="mobilenetv2",
         target="my devices/pi.toml",
         recipe="prune-int8",
         data=Path("my pictures"),
-        weights=Path("w.safetensors"),
+        weights="hf:owner/name@v1",
+        factory_arg=("depth=3", "name=a b"),
+        task="segmentation",
         input_size=96,
         width=0.5,
         seed=3,

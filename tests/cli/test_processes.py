@@ -79,7 +79,7 @@ def test_the_console_script_is_the_same_command() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("compres",), "Did you mean 'compress'?"),
+        (("compres",), "Did you mean 'compress'"),
         (("compress", "mobilenetv2", "--taget", "jetson"), "--target"),
         (("compress", "mobilenetv2"), "Missing option '--target'"),
         (("compress",), "Missing argument 'MODEL'"),

@@ -47,6 +47,8 @@ def test_the_static_side_of_a_network() -> None:
     assert document["params"] == 3_504_872
     assert document["macs"] == sum(layer["macs"] for layer in document["layers"])
     assert document["latency"] is None
+    oblong = json.loads(run("profile", "squeezenet1.1", "--input-size", "48x96", "--json").stdout)
+    assert oblong["input_shape"] == [1, 3, 48, 96]
     table = run("profile", "mobilenetv2", "--input-size", "64", "--layers").stdout
     assert "3.5 M" in table
     assert "depthwise 3x3" in table
@@ -64,12 +66,16 @@ def test_a_measured_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Evaluation("mobilenetv2", "int8", "litert", "digits", 360, 0.98056, 41.26)
+    found = Evaluation("mobilenetv2", "int8", "litert", "digits", 360, "IoU", 0.98056, {"f1": 0.99}, 41.26)
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: found)
     text = run("evaluate", "runs/x").stdout
     assert "98.06 %" in text
+    assert "IoU" in text
+    assert "99.00 %" in text
+    assert "others" not in text
     assert "41.3 dB" in text
-    assert json.loads(run("evaluate", "runs/x", "--json").stdout)["accuracy"] == 0.98056
+    document = json.loads(run("evaluate", "runs/x", "--json").stdout)
+    assert (document["accuracy"], document["f1"], document["metric"]) == (0.98056, 0.99, "IoU")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,10 @@ def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
         (("profile", "mobilenet2"), "mobilenetv2"),
         (("profile", "mobilenetv2", "--target", "jetsn"), "jetson"),
         (("profile", "mobilenetv2", "--input-size", "0"), "--input-size"),
+        (("profile", "mobilenetv2", "--input-size", "64x"), "--input-size 64x is no size"),
+        (("profile", "mobilenetv2", "--input-size", "64x16"), "below 17×17"),
+        (("profile", "ghostnetv2", "--input-size", "32"), "--input-size 33"),
+        (("profile", "mobilenetv2", "--input-size", "64x5000"), "5000 pixels wide"),
         (("evaluate", "nowhere"), "nowhere holds no artifact"),
         (("export", "mobilenetv2", "--target", "host"), "--out"),
         (("export", "mobilenetv2", "--target", "host", "--out", "taken"), "taken exists already"),

@@ -92,6 +92,21 @@ class Shuffled(nn.Module):
         return logits
 
 
+class Picked(nn.Module):
+    """Every second channel, taken by an index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.branch, self.classifier = layer(3, 16, 3), layer(8, 8, 3), nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        n, c, h, w = x.shape
+        pairs = x.reshape(n, c // 2, 2, h, w)
+        logits: Tensor = self.classifier((self.branch(pairs[:, :, 0]) + pairs[:, :, 1]).mean((2, 3)))
+        return logits
+
+
 class Gated(nn.Module):
     """MobileNetV3's operators: hard swish, squeeze-and-excitation; and a transposed convolution."""
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.data import batches
-from edgekit.data.batching import augmented, batch_count
+from edgekit.data.batching import batch_count, drawn
 from edgekit.data.split import Images, Indices, Part, Pixels, cut, normalise, shuffled
 from edgekit.errors import InputError
 from edgekit.model import Preprocessing
@@ -136,7 +136,8 @@ def test_augmented_pictures_are_shifted_and_mirrored_within_reach(flips: bool) -
     known = {view.tobytes() for view in moved} | (
         {view[..., ::-1].tobytes() for view in moved} if flips else set()
     )
-    result = augmented(np.repeat(one, 600, axis=0), np.random.default_rng(1), flips=flips)
+    many = np.repeat(one, 600, axis=0)
+    result = drawn(many, np.random.default_rng(1), flips=flips).applied(many)
     seen = {view.tobytes() for view in result}
     assert seen <= known
     assert len(seen) > 0.9 * len(known), "every shift occurs, to the edges"

@@ -6,13 +6,13 @@ import copy
 
 import pytest
 import torch
-from small_networks import SIDE, Gated, Residual, Shuffled, layer, model_of, pictures
+from small_networks import SIDE, Gated, Picked, Residual, Shuffled, layer, model_of, pictures
 from torch import Tensor, fx, nn
 
 from edgekit.errors import InputError
 from edgekit.quantizer.fold import folded_graph
 
-NETWORKS = [Residual, Shuffled, Gated]
+NETWORKS = [Residual, Shuffled, Picked, Gated]
 
 
 def operators(graph: fx.GraphModule) -> list[str]:
@@ -101,3 +101,23 @@ def test_a_network_that_cannot_be_exported_is_refused_by_name() -> None:
     folded_graph(model_of(OneByOne))
     with pytest.raises(InputError, match="for any batch size"):
         folded_graph(model_of(OneByOne), any_batch=True)
+
+
+class Pooled(nn.Module):
+    """UNeXt's encoder: the activation comes after the pool, once alone and once beside another reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = layer(3, 8, 3), layer(8, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(nn.functional.max_pool2d(self.first(x), 2))
+        pooled = nn.functional.max_pool2d(self.second(x), 2)
+        return torch.relu(pooled) + pooled
+
+
+def test_an_activation_behind_a_pool_goes_before_it_where_nobody_else_reads_the_pool() -> None:
+    model = model_of(Pooled)
+    graph = folded_graph(model)
+    assert operators(graph) == ["conv2d", "relu", "max_pool2d", "conv2d_1", "max_pool2d_1", "relu_1", "add"]
+    assert furthest(model.module, graph) < 1e-5

@@ -56,13 +56,17 @@ def test_without_labelled_data_fidelity_takes_the_place_of_accuracy(report: Repo
     assert (last.name, last.after) == ("fidelity to the float network", "15.2 dB")
 
 
-def test_budget_in_words() -> None:
+def test_budget_in_words(report: Report) -> None:
+    def told(recipe: dict[str, object], task: str = "classification") -> list[str]:
+        return text.budget_lines(report.model_copy(update={"recipe": recipe, "model": {"task": task}}))
+
     budget = {"accuracy_drop": 1.0, "latency_ms": 2.5, "macs": 3e8, "size_bytes": None}
-    assert text.listed(text.budget_lines({"budget": budget})) == (
+    assert text.listed(told({"budget": budget})) == (
         "accuracy drop of at most 1 point, latency of at most 2.5 ms and at most 300.0 M MACs"
     )
-    assert text.budget_lines({"budget": {"macs": 0.5}}) == ["at most 50 % of the MACs"]
-    assert text.budget_lines({}) == []
+    assert told({"budget": {"macs": 0.5}}) == ["at most 50 % of the MACs"]
+    assert told({}) == []
+    assert told({"budget": budget}, "segmentation")[0] == "IoU drop of at most 1 point"
 
 
 def test_decibels_at_the_cap_are_no_difference() -> None:

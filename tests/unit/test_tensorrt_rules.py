@@ -99,6 +99,15 @@ def linear_along_inputs(model: onnx.ModelProto) -> None:
     by_name(model, "fc").attribute[0].i = 0
 
 
+def transposed(model: onnx.ModelProto, axis: int) -> None:
+    """The product of tokens: its weight is stored as PyTorch has it, and transposed before it is used."""
+    fc = by_name(model, "fc")
+    model.graph.node.remove(fc)
+    by_name(model, "fc_weight").attribute[0].i = axis
+    model.graph.node.append(helper.make_node("Transpose", ["dfc"], ["dfct"], "transpose", perm=[1, 0]))
+    model.graph.node.append(helper.make_node("MatMul", ["d1", "dfct"], ["output"], "product"))
+
+
 def quantized_bias(model: onnx.ModelProto) -> None:
     add(model, "bias_int8", np.ones(CHANNELS, np.int8))
     model.graph.node.insert(
@@ -132,6 +141,14 @@ def test_a_file_by_the_rules_breaks_none(tmp_path: Path) -> None:
     assert breaches(tmp_path / "model.onnx", opset=18) == ["opset 19 is above 18"]
 
 
+def test_scales_are_followed_through_a_transpose(tmp_path: Path) -> None:
+    model = network()
+    transposed(model, axis=0)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, tmp_path / "model.onnx")
+    assert breaches(tmp_path / "model.onnx", opset=19) == []
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -145,6 +162,10 @@ def test_a_file_by_the_rules_breaks_none(tmp_path: Path) -> None:
         (one_scale_for_all_channels, "conv: its weight has one scale, not one per output channel"),
         (along_inputs, "conv: its weight's scales lie along axis 1, not along output channels"),
         (linear_along_inputs, "fc: its weight's scales lie along axis 0, not along output channels"),
+        (
+            lambda model: transposed(model, axis=1),
+            "product: its weight's scales lie along axis 0, not along output channels",
+        ),
         (quantized_bias, "conv: its bias is quantized"),
         (float_activation, "conv: its activation is not quantized"),
         (float_weight, "conv: its weight is not quantized"),

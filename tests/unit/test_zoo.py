@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgekit.catalogue import entries
 from edgekit.errors import InputError
 from edgekit.graph.cost import cost
 from edgekit.model import Source
-from edgekit.zoo import build, catalogue
+from edgekit.zoo import build
 from edgekit.zoo.layers import make_divisible
 from edgekit.zoo.mobilenetv2 import InvertedResidual
 from edgekit.zoo.registry import About, network, networks
@@ -161,10 +160,6 @@ def test_a_name_is_registered_once_and_a_fixed_family_has_no_width(monkeypatch: 
     assert isinstance(build(Source(name="tiny", num_classes=2)), nn.Conv2d)
     with pytest.raises(InputError, match="no width multiplier"):
         build(Source(name="tiny", num_classes=2, width=0.5))
-
-
-def test_the_catalogue_is_what_the_zoo_holds() -> None:
-    assert catalogue() == entries(), "stale: run python -m edgekit.catalogue"
 
 
 def test_the_catalogue_needs_no_torch() -> None:

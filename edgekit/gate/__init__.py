@@ -1,0 +1,48 @@
+"""The latency gate: whether a candidate is slower than its base, with a verdict that can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgekit.devices import Device
+from edgekit.gate.case import Case
+from edgekit.gate.holm import settle
+from edgekit.gate.plan import Plan
+from edgekit.gate.result import GateResult, overall
+from edgekit.gate.run import run_case
+from edgekit.progress import Progress, Silent
+
+__all__ = ["Case", "GateResult", "Plan", "gate"]
+
+FINGERPRINT = ("cpu", "machine", "system", "cores", "usable_cores", "cpu_quota", "governor", "max_clock_mhz")
+
+
+def gate(
+    cases: Sequence[Case],
+    device: Device,
+    *,
+    threads: int = 2,
+    max_seconds: float = 600,
+    slowdown: float = 0.0,
+    progress: Progress | None = None,
+) -> GateResult:
+    """Compare every case on one device, each for at most `max_seconds`; nothing is decided by a single look.
+
+    `slowdown` makes every candidate slower by that share: the gate's test of itself.
+    """
+    results = tuple(
+        run_case(
+            case,
+            Plan(threshold=case.max_regression, cases=len(cases)),
+            device,
+            threads=threads,
+            max_seconds=max_seconds,
+            slowdown=slowdown,
+            progress=progress or Silent(),
+        )
+        for case in cases
+    )
+    settled = settle(results)
+    facts = device.state().facts
+    fingerprint = {name: facts[name] for name in FINGERPRINT if name in facts} | {"threads": str(threads)}
+    return GateResult(verdict=overall(settled), device=device.name, fingerprint=fingerprint, cases=settled)

@@ -1,0 +1,114 @@
+"""Latency over many commits: one JSON line a comparison, and the drifts in it that no single gate can see."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import ruptures
+from pydantic import TypeAdapter, ValidationError
+
+from edgekit.errors import InputError
+from edgekit.frozen import Frozen
+from edgekit.gate.result import GateResult
+
+LEAST = 5
+"""Fewer comparisons than this on either side of a change say nothing about a drift."""
+PENALTY = 6.0
+"""Times the logarithm of the count: what a change must explain of a series in units of its noise (BIC takes 2, with
+the noise known; here it is an estimate from few values)."""
+
+
+class Entry(Frozen):
+    """What one comparison leaves in the history."""
+
+    time: datetime
+    case: str
+    sha256: str
+    """Of the candidate's model file."""
+    p50_ms: float
+    verdict: str
+    fingerprint: Mapping[str, str]
+    """Device, runtime and threads: entries of different ones are never compared."""
+
+
+class Drift(Frozen):
+    """A lasting change between two entries of one case on one fingerprint."""
+
+    case: str
+    since: datetime
+    sha256: str
+    """The first candidate after the change."""
+    before_ms: float
+    after_ms: float
+
+
+ENTRIES = TypeAdapter(list[Entry])
+
+
+def entries_of(result: GateResult, time: datetime) -> list[Entry]:
+    """The lines that a gate adds; a case that was not measured adds none."""
+    return [
+        Entry(
+            time=time,
+            case=case.name,
+            sha256=case.candidate.sha256,
+            p50_ms=case.candidate.p50_ms,
+            verdict=case.verdict,
+            fingerprint={**result.fingerprint, "runtime": case.runtime},
+        )
+        for case in result.cases
+        if case.candidate.p50_ms is not None
+    ]
+
+
+def append(path: Path, entries: Sequence[Entry]) -> None:
+    """Add lines at the end of a file; what stands in it is never changed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{entry.model_dump_json()}\n" for entry in entries)
+
+
+def read(path: Path) -> list[Entry]:
+    """Every line of a history, none where there is no file yet; raises `InputError` that names the line."""
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(Entry.model_validate_json(line))
+        except ValidationError as error:
+            raise InputError(f"{path}, line {number} is no entry of a history: {error}") from error
+    return found
+
+
+def drifts(entries: Sequence[Entry]) -> list[Drift]:
+    """The last lasting change of each case on each fingerprint (PELT; Killick, Fearnhead and Eckley 2012)."""
+    series: dict[tuple[str, frozenset[tuple[str, str]]], list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda entry: entry.time):
+        series[entry.case, frozenset(entry.fingerprint.items())].append(entry)
+    return [drift for found in series.values() if (drift := _last_change(found)) is not None]
+
+
+def _last_change(series: Sequence[Entry]) -> Drift | None:
+    values = np.log([entry.p50_ms for entry in series])
+    if len(values) < 2 * LEAST:
+        return None
+    noise = 1.4826 * np.median(np.abs(np.diff(values))) / np.sqrt(2)
+    if noise == 0:
+        noise = np.finfo(np.float64).eps
+    search = ruptures.Pelt(model="l2", min_size=LEAST, jump=1).fit((values / noise).reshape(-1, 1))
+    *changes, _ = search.predict(pen=PENALTY * np.log(len(values)))
+    if not changes:
+        return None
+    start, change = ([0, *changes][-2], changes[-1])
+    return Drift(
+        case=series[change].case,
+        since=series[change].time,
+        sha256=series[change].sha256,
+        before_ms=float(np.exp(values[start:change].mean())),
+        after_ms=float(np.exp(values[change:].mean())),
+    )

@@ -1,0 +1,96 @@
+"""Tensors put into modules, and modules told the widths that follow."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from edgekit.graph.trace import Shape, arguments, operators, shape_of
+
+
+def tensor_of(module: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer of that full name, detached."""
+    path, _, leaf = name.rpartition(".")
+    value = getattr(module.get_submodule(path), leaf)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is no tensor")
+    return value.detach()
+
+
+def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
+    """Put a tensor of any shape in the place of the parameter or buffer of that full name."""
+    path, _, leaf = name.rpartition(".")
+    owner = module.get_submodule(path)
+    if leaf in owner._parameters:
+        old = owner._parameters[leaf]
+        owner._parameters[leaf] = nn.Parameter(
+            value.detach().clone(), requires_grad=old is None or old.requires_grad
+        )
+    else:
+        owner._buffers[leaf] = value.detach().clone()
+
+
+def tie(module: nn.Module, like: nn.Module) -> None:
+    """Share again, by reference, what `like` holds under several names: the first one's value counts."""
+    first: dict[int, str] = {}
+    for name, value in like.named_parameters(remove_duplicate=False):
+        known = first.setdefault(id(value), name)
+        if known != name:
+            path, _, leaf = name.rpartition(".")
+            module.get_submodule(path)._parameters[leaf] = module.get_parameter(known)
+
+
+def refit(module: nn.Module) -> None:
+    """Make the width attributes of standard layers agree with their tensors, and a graph's depthwise groups."""
+    if isinstance(module, fx.GraphModule):
+        _refit_depthwise(module)
+    for layer in module.modules():
+        if isinstance(layer, _ConvNd):
+            _refit_convolution(layer)
+        elif isinstance(layer, nn.Linear):
+            layer.out_features, layer.in_features = layer.weight.shape
+        elif isinstance(layer, _NormBase) and (known := _first(layer)) is not None:
+            layer.num_features = len(known)
+        elif isinstance(layer, nn.LayerNorm) and layer.weight is not None:
+            layer.normalized_shape = tuple(layer.weight.shape)
+        elif isinstance(layer, nn.GroupNorm) and layer.weight is not None:
+            if layer.num_groups == layer.num_channels:
+                layer.num_groups = len(layer.weight)
+            layer.num_channels = len(layer.weight)
+        elif isinstance(layer, nn.PReLU):
+            layer.num_parameters = len(layer.weight)
+
+
+def _refit_convolution(layer: _ConvNd) -> None:
+    depthwise = layer.groups == layer.in_channels and layer.groups > 1
+    one, two = layer.weight.shape[:2]
+    if isinstance(layer, _ConvTransposeNd):
+        layer.groups = one if depthwise else layer.groups
+        layer.in_channels, layer.out_channels = one, two * layer.groups
+        return
+    if depthwise:
+        layer.groups = one * layer.in_channels // layer.out_channels
+    layer.out_channels, layer.in_channels = one, two * layer.groups
+
+
+def _refit_depthwise(graph: fx.GraphModule) -> None:
+    """An exported graph bakes the groups in; the number of outputs a group stays."""
+    weights: dict[fx.Node, Shape] = {}
+    for node, operator in operators(graph):
+        given = arguments(node)
+        if operator not in ("conv1d", "conv2d") or given["groups"] == 1:
+            continue
+        weight = given["weight"]
+        weights[weight] = tuple(graph.get_parameter(str(weight.target)).shape)
+        if weights[weight][1] == 1:
+            groups = given["groups"] * weights[weight][0] // shape_of(weight)[0]
+            node.args, node.kwargs = (), given | {"groups": groups}
+    for weight, shape in weights.items():
+        weight.meta["val"] = torch.empty(shape, device="meta")
+    graph.recompile()
+
+
+def _first(layer: _NormBase) -> Tensor | None:
+    return layer.weight if layer.weight is not None else layer.running_mean

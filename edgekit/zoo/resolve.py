@@ -1,0 +1,168 @@
+"""What MODEL means wherever it is given: a zoo name, a user's own factory, a library's network, a `.pt2` file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import InputError, unknown
+from edgekit.model import Source, Task
+from edgekit.request import Size
+from edgekit.zoo import factory, libraries, program, registry
+from edgekit.zoo.entries import Entry, catalogue
+from edgekit.zoo.program_file import vet_program
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMS: Final = "or package.module:factory, timm:NAME, torchvision:NAME, a .pt2 file"
+CLASSES: Final[Mapping[Task, int]] = {"classification": 1000, "segmentation": 1}
+WEIGHTS_FILES: Final = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What MODEL names, before it is built."""
+
+    name: str
+    """Fit for a folder's name."""
+    family: str
+    task: Task
+    origin: str
+    """`Source.name`."""
+    identity: object
+    """All that decides what is built, but for what `source` takes."""
+    published: Entry | None = None
+    """What the zoo says of it."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    program: str | None = None
+    """The SHA-256 of a `.pt2` file, which brings its weights, its classes and its input."""
+    input_shape: tuple[int, int, int] | None = None
+    """(C, H, W) where only that is taken."""
+
+    @property
+    def own(self) -> bool:
+        """Not of the zoo: nothing is known of it before it has run."""
+        return self.published is None
+
+    @property
+    def num_classes(self) -> int:
+        """As published; else, where nothing says how many and it takes any, ImageNet's, or one mask."""
+        return CLASSES[self.task] if self.published is None else self.published.num_classes
+
+    @property
+    def size(self) -> Size | None:
+        """The height and width of its input where nobody says another."""
+        if self.published is not None:
+            return self.published.input_shape[2:]
+        return None if self.input_shape is None else self.input_shape[1:]
+
+    @property
+    def channels(self) -> int:
+        """The channels of its input: what it was given, or RGB."""
+        given = self.arguments.get("in_channels", self.arguments.get("in_chans"))
+        if self.input_shape is not None:
+            return self.input_shape[0]
+        return given if isinstance(given, int) else 3
+
+    def source(self, *, num_classes: int, in_channels: int, width: float) -> Source:
+        """How it is built again. Raises `InputError` for a width that it does not have."""
+        if self.own and width != 1:
+            raise InputError(f"{self.origin} has no width multiplier", hint="leave --width out")
+        return Source(
+            name=self.origin,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            width=width,
+            arguments=self.arguments,
+            program=self.program,
+        )
+
+
+def architecture(model: str, arguments: Sequence[str] = (), task: Task | None = None) -> Architecture:
+    """Look MODEL up; `arguments` are `key=value` words for its factory.
+
+    Raises `InputError` for a name that is not known (with the near ones), a module or factory that is missing
+    or fails, a file that is refused; `MissingError` for a library that is not installed.
+    """
+    given = factory.parse_arguments(arguments)
+    library = model.partition(":")[0]
+    if library in libraries.LIBRARIES and ":" in model:
+        version = libraries.find_library_network(model, given)
+        return _own(model, library, {"name": model, "version": version, "arguments": given}, given, task)
+    if factory.FORM.fullmatch(model):
+        code = factory.find_factory(model).code_sha256
+        return _own(model, "own", {"name": model, "code": code, "arguments": given}, given, task)
+    if given:
+        raise InputError(
+            f"{model} takes no --factory-arg", hint="it is for package.module:factory, timm, torchvision"
+        )
+    if Path(model).suffix == program.SUFFIX:
+        shape = vet_program(Path(model)).input_shape
+        digest = program.keep_program(Path(model))
+        return Architecture(
+            name=_folder_name(Path(model).stem),
+            family="own",
+            task=task or "classification",
+            origin=Path(model).name,
+            identity={"program": digest},
+            program=digest,
+            input_shape=shape,
+        )
+    return _of_zoo(model, task)
+
+
+def build(source: Source) -> nn.Module:
+    """The network with fresh random weights (a `.pt2` file's own), in training mode unless it is such a file.
+
+    Raises `InputError` as `architecture` does, and for code of the user's that was not named in this process.
+    """
+    if source.program is not None:
+        return program.build_program(source.program)
+    sizes = {"num_classes": source.num_classes, "in_channels": source.in_channels}
+    if source.name.partition(":")[0] in libraries.LIBRARIES and ":" in source.name:
+        return libraries.build_library_network(source.name, source.arguments, **sizes)
+    if ":" in source.name:
+        return factory.call_factory(source.name, source.arguments, sizes)
+    return registry.build(source)
+
+
+def _own(
+    model: str, family: str, identity: object, arguments: Mapping[str, Any], task: Task | None
+) -> Architecture:
+    return Architecture(
+        name=_folder_name(model.partition(":")[2]),
+        family=family,
+        task=task or "classification",
+        origin=model,
+        identity=identity,
+        arguments=arguments,
+    )
+
+
+def _of_zoo(model: str, task: Task | None) -> Architecture:
+    known = {entry.name: entry for entry in catalogue()}
+    if model not in known:
+        if Path(model).suffix in WEIGHTS_FILES:
+            raise InputError(
+                f"{model} holds weights, no network", hint=f"name the network, and give --weights {model}"
+            )
+        raise unknown("model", model, known, hint=f"({FORMS})")
+    entry = known[model]
+    if task not in (None, entry.task):
+        raise InputError(f"{model} is for {entry.task}, not {task}", hint="leave --task out")
+    return Architecture(
+        name=entry.name,
+        family=entry.family,
+        task=entry.task,
+        origin=entry.name,
+        identity=entry.name,
+        published=entry,
+    )
+
+
+def _folder_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "model"

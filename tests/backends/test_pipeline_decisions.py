@@ -1,0 +1,107 @@
+"""Whole runs, small: what is rolled back, what ships on other targets, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from small_runs import MODEL, STAGES, WEIGHTED, WIDTH, recipe, request
+
+from edgekit.errors import BudgetError, InputError
+from edgekit.model import Source
+from edgekit.pipeline import compress, resolve
+from edgekit.zoo import build
+
+pytestmark = pytest.mark.usefixtures("brief")
+
+
+def test_what_recovery_cannot_save_is_rolled_back(tmp_path: Path) -> None:
+    stages = STAGES.replace("epochs = 4", "epochs = 1").replace("macs = 0.6", "macs = 0.3")
+    done = compress(
+        resolve(
+            request(
+                tmp_path, target="host", recipe=recipe(tmp_path, drop=0, stages=stages.format(method="ptq"))
+            )
+        )
+    )
+    rows = {step.stage: step for step in done.report.steps}
+    assert not rows["prune"].kept
+    assert "after recovery" in rows["prune"].reason
+    assert rows["export"].macs == rows["baseline"].macs
+    assert rows["export"].val_accuracy is not None
+    assert rows["baseline"].val_accuracy is not None
+    assert rows["export"].val_accuracy >= rows["baseline"].val_accuracy
+
+
+def test_sparsity_that_a_target_cannot_exploit_is_rolled_back(tmp_path: Path) -> None:
+    stages = '[[stages]]\nkind = "sparsify"\n'
+    done = compress(resolve(request(tmp_path, target="host", recipe=recipe(tmp_path, stages=stages))))
+    assert not done.report.steps[1].kept
+    assert done.report.steps[1].reason == "onnxruntime on host exploits no sparsity pattern"
+
+
+def test_latency_only_says_nothing_about_accuracy(tmp_path: Path) -> None:
+    done = compress(resolve(request(tmp_path, recipe="latency-only", target="host")))
+    assert all(step.accuracy is None and step.val_accuracy is None for step in done.report.steps)
+    assert any("random calibration" in line for line in done.report.warnings)
+    assert done.report.steps[-1].latency_ms is not None
+
+
+def test_unlabelled_pictures_calibrate_given_weights(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(24):
+        noise = generator.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(pictures / f"{index}.png")
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.safetensors"
+    save_file(build(Source(name=MODEL, num_classes=7, width=WIDTH)).state_dict(), weights)
+    done = compress(resolve(request(tmp_path, data=pictures, weights=weights, recipe=recipe(tmp_path))))
+    rows = {step.stage: step for step in done.report.steps}
+    assert rows["export"].accuracy is None
+    assert rows["export"].fidelity_db is not None
+    assert not rows["prune"].kept
+    assert "no labelled" in rows["prune"].reason
+    assert rows["quantize"].kept
+    assert done.report.model["classes"] == 7
+
+
+def test_weights_without_data_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--weights without --data") as error:
+        resolve(request(tmp_path, weights=tmp_path / "w.safetensors"))
+    assert "latency-only" in error.value.hint
+
+
+def test_an_impossible_budget_says_what_could_be_reached(tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="are left when every group has 16 channels"):
+        compress(resolve(request(tmp_path, max_macs=0.0001)))
+    assert not (tmp_path / "run" / "report.json").exists()
+
+
+def test_a_missed_budget_is_reported_not_hidden(tmp_path: Path) -> None:
+    done = compress(resolve(request(tmp_path, target="host", max_latency_ms=1e-6)))
+    assert any("budget 1e-06 ms" in failure for failure in done.report.budget_failures)
+
+
+@pytest.mark.parametrize("target", ["intel-cpu", "raspberry-pi-5"])
+def test_other_targets_ship_what_their_runtime_ran(target: str, tmp_path: Path) -> None:
+    stages = '[[stages]]\nkind = "quantize"\nmethod = "qat"\nqat_epochs = 1\ncalibration_samples = 64\n'
+    report = compress(
+        resolve(request(tmp_path, target=target, recipe=recipe(tmp_path, stages=stages)))
+    ).report
+    parity, quantized = report.parity, report.steps[1]
+    assert parity is not None
+    assert parity.sqnr_db >= 25 or parity.first_divergence
+    assert quantized.details["method"] in ("ptq", "qat")
+    assert quantized.size_bytes is not None
+    if report.artifact.precision == "int8":
+        assert parity.sqnr_db >= 12
+        assert parity.integer_operators_executed == parity.weighted_operators == WEIGHTED
+    else:  # this machine is an Intel CPU: there the faster file ships
+        assert target == "intel-cpu"
+        assert "faster" in quantized.reason or "slower" in quantized.reason

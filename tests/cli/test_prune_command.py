@@ -1,0 +1,67 @@
+"""`edgekit prune`: what others read, what people read, what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import edgekit
+from edgekit.cli.app import app
+
+SMALL = ("mobilenetv2", "--input-size", "32", "--width", "0.5")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["prune", *arguments])
+
+
+def test_a_network_is_pruned_proven_and_written(tmp_path: Path) -> None:
+    out = tmp_path / "pruned"
+    result = run(*SMALL, "--macs", "0.5", "--target", "host", "--out", str(out), "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["macs_after"] <= document["macs_allowed"] == document["macs_before"] // 2
+    assert document["masked_difference"] <= 1e-9
+    stem = next(each for each in document["classes"] if "features.0.0" in each["layers"])
+    assert {"features.0.1", "features.1.conv.0.0"} <= set(stem["layers"])
+    assert stem["read_by"] == ["features.1.conv.1"]
+    last = document["classes"][-1]
+    assert (last["layers"], last["frozen"]) == (["classifier.1"], "network output")
+    assert last["left"] == last["channels"] == 1000
+    pruned = edgekit.load(out)
+    assert sum(value.numel() for value in pruned.module.parameters()) == document["params_after"]
+    again = run(str(out), "--macs", str(document["macs_after"] // 2), "--json")
+    assert json.loads(again.stdout)["macs_before"] == document["macs_after"]
+
+
+def test_what_people_read() -> None:
+    text = run(*SMALL, "--macs", "0.8").stdout
+    assert "masked difference" in text
+    assert "features.0.0 +3" in text
+    assert "network output" in text
+    assert "features.0.0 +3" not in run(*SMALL, "--macs", "0.8", "--show").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("mobilenet2", "--macs", "0.5"), 2, "mobilenetv2"),
+        ((*SMALL, "--macs", "0"), 2, "--macs 0 leaves nothing"),
+        ((*SMALL, "--macs", "1"), 2, "nothing to remove"),
+        ((*SMALL, "--macs", "10"), 1, "pruning cannot reach 10 MACs"),
+        ((*SMALL, "--macs", "0.5", "--out", "taken"), 2, "taken exists already"),
+        ((*SMALL, "--macs", "0.5", "--target", "jetsn"), 2, "jetson"),
+    ],
+)
+def test_bad_input(
+    arguments: tuple[str, ...], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").mkdir()
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert said in result.stderr
+    assert list(Path("taken").iterdir()) == []
