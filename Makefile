@@ -3,13 +3,18 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test lint constraints clean
+.PHONY: demo test test-matrix lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
 
 test: .venv/installed-dev  ## Set up with the development extras, then run the whole test suite.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Two runs at a time, a core each. What a matrix that was cut off has finished stays: rm -r runs/matrix starts anew.
+test-matrix: .venv/installed-dev  ## Every family on every target, then the README's table of it; about two hours.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
+	$(BIN)/python benchmarks/matrix.py
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.
 	$(BIN)/ruff check .

@@ -78,7 +78,8 @@ class Event(Frozen):
 class Model:
     """A network and its companions; stages take one and give a new one, never changing their input.
 
-    `module` is float32 throughout, in eval mode, and takes `input_shape` (N, C, H, W). A model whose
+    `module` is float32 throughout, in eval mode, and takes `input_shape` (N, C, H, W), which is also what its
+    file takes at once. A model whose
     `quantization` is set is float weights plus scales: exporters and the PyTorch reference derive the
     integers from these two, so that there is one truth.
     """

@@ -9,6 +9,12 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+def batches_of(images: Array, size: int) -> list[Array]:
+    """Images (n, …) in batches of exactly `size`; the last one is filled up with the last image."""
+    places = np.arange(-(-len(images) // size) * size).clip(max=len(images) - 1)
+    return [np.ascontiguousarray(images[chunk]) for chunk in places.reshape(-1, size)]
+
+
 def sqnr_db(reference: Array, other: Array) -> float:
     """Signal-to-quantization-noise ratio, 10·log10(Σ reference² / Σ (reference - other)²), in decibels.
 

@@ -37,6 +37,8 @@ class Request:
     """Of such a network; a network of the zoo has its own."""
     seed: int = 0
     threads: int = 2
+    batch: int = 1
+    """Pictures that the shipped file takes at once."""
     device: str = "local"
     resume: bool = False
     force: bool = False

@@ -64,7 +64,8 @@ def job(
         known = ", ".join(runtime.options)
         raise InputError(f"{runtime.name} has no option {', '.join(wrong)}", hint=f"it has: {known}")
     beside = (path for path in artifact.model_files if path != model)
-    return Job(mode, runtime.file, (model, *beside), threads, options, limits, timeout_s)
+    batch = manifest.inputs[0].shape[0]
+    return Job(mode, runtime.file, (model, *beside), threads, options, limits, timeout_s, batch)
 
 
 def installed(outcome: Answer | Failure, runtime: str) -> Answer | Failure:

@@ -17,6 +17,7 @@ from edgekit.bench.candidate import Candidate, installed, job, succeeded
 from edgekit.devices import Answer, Array, Device, Failure, Job
 from edgekit.errors import InputError, MeasurementError
 from edgekit.measurement import DeviceState, Executed, Profile
+from edgekit.parity import batches_of
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def compare(
     source: Source = "measured",
     progress: Progress | None = None,
 ) -> dict[str, Profile | Failure]:
-    """Measure candidates side by side at batch 1; one that fails leaves the others alone.
+    """Measure candidates side by side, each at the batch that its file takes; one that fails leaves the others alone.
 
-    The input is the artifact's first known one. Raises `InputError` for a name used twice, an unknown runtime
+    The input is the artifact's first known ones. Raises `InputError` for a name used twice, an unknown runtime
     or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse.
     """
     if len({candidate.name for candidate in candidates}) < len(candidates):
@@ -140,10 +141,13 @@ def block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
 
 
 def _input(artifact: ArtifactFolder) -> Array:
-    """The first known input; noise of unit variance, as normalised pictures have, where there is none."""
-    if (artifact.folder / PARITY).is_file():
-        return artifact.parity()[0][:1].astype(np.float32)
+    """The first known inputs, as many as the file takes at once.
+
+    Where there is none: noise of unit variance, as normalised pictures have.
+    """
     spec = artifact.manifest.inputs[0]
+    if (artifact.folder / PARITY).is_file():
+        return batches_of(artifact.parity()[0], spec.shape[0])[0].astype(np.float32)
     batch = np.random.default_rng(0).standard_normal(spec.shape).astype(np.float32)
     return batch.transpose(0, 3, 1, 2) if spec.layout == "NHWC" else batch
 

@@ -103,6 +103,12 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The same 
 Threads = Annotated[
     int, typer.Option("--threads", metavar="N", min=1, help="Threads that the runtime is given.")
 ]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "--batch", metavar="N", min=1, help="Pictures that the file takes at once; costs are for all."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", metavar="URI", help="Where it runs: `local`.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out after its last finished stage.")

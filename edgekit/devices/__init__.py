@@ -39,6 +39,8 @@ class Job:
     """When the sampling of `latency` ends."""
     timeout_s: float = 60
     """After so long the process counts as hanging and is killed."""
+    batch: int = 1
+    """Inputs that the file takes at once."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def _on_device(job: Job) -> dict[str, object]:
         "model": str(job.model_files[0].resolve()) if job.model_files else "",
         "threads": job.threads,
         "options": dict(job.options),
+        "batch": job.batch,
         "limits": dict(job.limits),
     }
 

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def build(model: Model) -> tuple[bytes, list[str]]:
-    """The file, which takes (1, H, W, C) float32, and what a report should say of it.
+    """The file, which takes (N, H, W, C) float32, and what a report should say of it.
 
     Raises `MissingError` without the LiteRT packages, `InputError` where the network has an operator that
     cannot be converted or a layer without scales, `EdgekitError` where the file is not the PyTorch network's.
     """
     quantization = model.quantization
     graph = folded_graph(model) if quantization is None else rounded_float_graph(model)
-    shape = (1, *model.input_shape[1:])
+    shape = model.input_shape
     content = convert(graph, shape)
     nodes = match(graph, content, shape)
     _check_outputs(graph, read_graph(content), nodes)

@@ -11,6 +11,7 @@ from edgekit.exporters.litert_graph import read_graph
 from edgekit.exporters.litert_match import node_values
 from edgekit.exporters.litert_names import node_of
 from edgekit.exporters.litert_run import tensor_values
+from edgekit.parity import batches_of
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import quantized_graph
 
@@ -30,14 +31,14 @@ _QUANTIZERS = (
 
 
 def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
-    """Every tensor of `path` that is a node of the PyTorch graph, in order of computation; the worst image's.
+    """Every tensor of `path` that is a node of the PyTorch graph, in order of computation; the worst batch's.
 
     `images` is (n, C, H, W) float32. The reference is the quantized graph, or the folded float one of a model
     that is not quantized; where it quantizes a node's result, the quantized values are compared.
     """
     content = path.read_bytes()
     reference = folded_graph(model) if model.quantization is None else quantized_graph(model)
-    runs = [list(_compare(reference, content, image[None])) for image in images]
+    runs = [list(_compare(reference, content, batch)) for batch in batches_of(images, model.input_shape[0])]
     return [min(versions, key=lambda layer: layer.sqnr_db) for versions in zip(*runs, strict=True)]
 
 
@@ -48,10 +49,10 @@ def first_divergence(
     return next((layer for layer in layer_parity(model, path, images) if layer.sqnr_db < threshold_db), None)
 
 
-def _compare(reference: fx.GraphModule, content: bytes, image: Array) -> Iterator[LayerParity]:
-    expected, seen = node_values(reference, image), set()
+def _compare(reference: fx.GraphModule, content: bytes, batch: Array) -> Iterator[LayerParity]:
+    expected, seen = node_values(reference, batch), set()
     nodes = {node.name: node for node in reference.graph.nodes}
-    values, graph = tensor_values(content, image), read_graph(content)
+    values, graph = tensor_values(content, batch), read_graph(content)
     integers = {node_of(tensor.name) for tensor in graph.activations if tensor.dtype == "INT8"}
     for tensor in graph.activations:
         name = node_of(tensor.name)

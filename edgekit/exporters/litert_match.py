@@ -40,7 +40,7 @@ class _Recorder(fx.Interpreter):
 
 
 def node_values(graph: fx.GraphModule, batch: Array) -> dict[str, Array]:
-    """Every node's value, by name, for one input (1, C, H, W) in float32."""
+    """Every node's value, by name, for one input (N, C, H, W) in float32."""
     recorder = _Recorder(graph)
     with torch.no_grad():
         recorder.run(torch.from_numpy(batch))

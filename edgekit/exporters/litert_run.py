@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tensor_values(content: bytes, batch: Array) -> dict[int, Array]:
-    """Every computed tensor by index, dequantized, for one input (1, C, H, W) in float32.
+    """Every computed tensor by index, dequantized, for one input (N, C, H, W) in float32.
 
     Without a delegate, because a delegate keeps no intermediate tensors. Raises `InputError` where LiteRT
     refuses the file.

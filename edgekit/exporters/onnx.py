@@ -33,7 +33,7 @@ DEFAULT_OPSET = 19
 
 
 def export(model: Model, target: Target, folder: Path) -> Written:
-    """Write `model.onnx` at the target's opset, batch 1.
+    """Write `model.onnx` at the target's opset.
 
     For TensorRT also the FP16 rival, `model-fp16.onnx`, and the script that builds both engines on the device.
     Raises `MissingError` without onnx, `EdgekitError` where an INT8 file breaks TensorRT's rules.
@@ -53,7 +53,7 @@ def export(model: Model, target: Target, folder: Path) -> Written:
 def to_proto(model: Model, target: Target) -> ModelProto:
     """The graph of `model.onnx`: integers as the target's rules want them stored."""
     graph = folded_graph(model) if model.quantization is None else quantized_graph(model)
-    proto = to_onnx(graph, (1, *model.input_shape[1:]), _opset(target))
+    proto = to_onnx(graph, model.input_shape, _opset(target))
     if model.quantization is not None and model.quantization.rules.unsigned_activations:
         from edgekit.exporters.onnx_rewrite import make_unsigned
 
@@ -75,7 +75,7 @@ def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, 
         raise EdgekitError(f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}")
     full = proto
     if model.quantization is not None:
-        full = to_onnx(folded_graph(model), (1, *model.input_shape[1:]), _opset(target))
+        full = to_onnx(folded_graph(model), model.input_shape, _opset(target))
     _write(folder / HALF_FILE, to_half(full))
     script = write_script(folder, precision=model.precision, sparse=bool(model.sparsity))
     return Written(

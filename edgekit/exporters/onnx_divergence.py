@@ -11,6 +11,7 @@ from torch import fx
 from edgekit import optional
 from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity, compare_tensors
 from edgekit.exporters.onnx_read import OnnxFile, read
+from edgekit.parity import batches_of
 from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.reference import quantized_graph
 
@@ -35,11 +36,12 @@ def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
 
     The file runs in ONNX Runtime with its integers as further outputs, so that fused kernels stay fused.
     """
-    expected, actual = _in_torch(quantized_graph(model), images), _in_file(read(path), images)
+    batches = batches_of(images, model.input_shape[0])
+    expected, actual = _in_torch(quantized_graph(model), batches), _in_file(read(path), batches)
     return [compare_tensors(name, expected[name], actual[name]) for name in actual if name in expected]
 
 
-def _in_torch(graph: fx.GraphModule, images: Array) -> dict[str, Array]:
+def _in_torch(graph: fx.GraphModule, batches: list[Array]) -> dict[str, Array]:
     found: dict[str, list[Array]] = {}
 
     class Recorder(fx.Interpreter):
@@ -53,12 +55,12 @@ def _in_torch(graph: fx.GraphModule, images: Array) -> dict[str, Array]:
             return value
 
     with torch.no_grad():
-        for image in images:
-            Recorder(graph).run(torch.from_numpy(image[None]))
+        for batch in batches:
+            Recorder(graph).run(torch.from_numpy(batch))
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def _in_file(file: OnnxFile, images: Array) -> dict[str, Array]:
+def _in_file(file: OnnxFile, batches: list[Array]) -> dict[str, Array]:
     onnx, runtime = optional.load("onnx", extra="onnx"), optional.load("onnxruntime", extra="onnx")
     quantizers = [node for node in file.nodes if node.op_type == "QuantizeLinear"]
     for node in quantizers:
@@ -66,7 +68,7 @@ def _in_file(file: OnnxFile, images: Array) -> dict[str, Array]:
         file.model.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], kind, None))
     session = runtime.InferenceSession(file.model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [node.output[0] for node in quantizers]
-    runs = [session.run(names, {"input": image[None]}) for image in images]
+    runs = [session.run(names, {"input": batch}) for batch in batches]
     found = {}
     for node, integers in zip(quantizers, zip(*runs, strict=True), strict=True):
         scale, zero = (file.constants[name].astype(np.float32) for name in node.input[1:3])

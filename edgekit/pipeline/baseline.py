@@ -40,7 +40,8 @@ def fresh(job: Job, num_classes: int | None = None) -> Model:
         labels=job.data.labels,
         width=job.request.width,
         seed=job.request.seed,
-        batch=2,  # calibration and training come in batches
+        batch=job.request.batch,
+        tried=max(2, job.request.batch),  # calibration and training come in batches
     )
 
 
@@ -87,7 +88,7 @@ def cache_folder(job: Job) -> Path:
         "machine": platform.machine(),
         "device": torch_device(),
         "options": job.recipe.train.model_dump(mode="json"),
-        **{name: value for name, value in job.key.items() if name not in ("target", "recipe")},
+        **{name: value for name, value in job.key.items() if name not in ("target", "recipe", "batch")},
     }
     return user_cache_path("edgekit") / "baselines" / f"{job.entry.name}-{content_key(how)}"
 

@@ -45,6 +45,7 @@ class Job:
             "width": self.request.width,
             "weights": files.sha256(self.weights.path) if self.weights else None,
             "seed": self.request.seed,
+            "batch": self.request.batch,
             "target": self.target.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
             "data": self.data.sha256,

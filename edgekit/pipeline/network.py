@@ -30,11 +30,12 @@ def new_model(
     width: float = 1.0,
     seed: int = 0,
     batch: int = 1,
+    tried: int = 1,
 ) -> Model:
-    """The network at (1, C, H, W) of its preprocessing, in eval mode; a `.pt2` file's brings its own weights.
+    """The network at (batch, C, H, W) of its preprocessing, in eval mode; a `.pt2` file's brings its own weights.
 
-    It has its published number of classes if not said. A network of the user's is run once on a batch of that
-    size, and its classes are counted where none are asked for. Raises `InputError` for a size that it cannot
+    It has its published number of classes if not said. A network of the user's is run once on `tried`
+    pictures, and its classes are counted where none are asked for. Raises `InputError` for a size that it cannot
     take, and where it fails, does not give (N, classes) or for segmentation (N, classes, H, W), or has other
     classes.
     """
@@ -46,7 +47,7 @@ def new_model(
     )
     module = build(source).eval()
     if found.own:
-        classes = _classes(found, module, (batch, *size))
+        classes = _classes(found, module, (tried, *size))
         if num_classes not in (None, classes):
             raise InputError(
                 f"{found.origin} has {classes} classes, and {num_classes} are needed",
@@ -56,7 +57,7 @@ def new_model(
     return Model(
         name=found.name,
         module=module,
-        input_shape=(1, *size),
+        input_shape=(batch, *size),
         task=found.task,
         preprocessing=preprocessing,
         labels=labels,

@@ -147,6 +147,8 @@ def _warnings(job: Job, assessor: Assessor, shipped: Assessment) -> tuple[str, .
         )
     if job.random:
         found.append("random calibration: latency and size only, nothing is said about accuracy")
+    if job.request.batch > 1:
+        found.append(f"MACs, memory access and latency are for {job.request.batch} pictures at once")
     profile = shipped.profile
     if profile and (noise := disturbance(profile.before, profile.after)):
         found.append(f"the machine was not quiet while latency was measured: {noise}")

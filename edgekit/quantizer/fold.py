@@ -32,7 +32,7 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
 
     Node names depend on the network alone, so that they can key the scales of a `Quantization`; parameters
     keep the network's names (`features.0.0.weight`, `features.0.0.bias`); in-place operators have become
-    functional ones, dropout and identities are gone. Takes (1, C, H, W) float32, or any N with `any_batch`.
+    functional ones, dropout and identities are gone. Takes `input_shape` float32, or any N with `any_batch`.
     The model's own parameters are left as they are. Raises `InputError` where `torch.export` cannot follow
     the network.
     """
@@ -72,7 +72,7 @@ def _layer(parameter: fx.Node) -> str:
 def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
     module = model.module.eval()
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    shape = (2 if any_batch else 1, *model.input_shape[1:])
+    shape = (2, *model.input_shape[1:]) if any_batch else model.input_shape
     batch = ({0: torch.export.Dim("batch")},) if any_batch else None
     try:
         with quiet_torch(), unprinted(), torch.no_grad():

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_runs import MODEL, STAGES, WEIGHTED, WIDTH, recipe, request
 
+from edgekit.artifact import load_artifact
 from edgekit.errors import BudgetError, InputError
 from edgekit.model import Source
 from edgekit.pipeline import compress, resolve
@@ -90,14 +91,16 @@ def test_a_missed_budget_is_reported_not_hidden(tmp_path: Path) -> None:
     assert any("budget 1e-06 ms" in failure for failure in done.report.budget_failures)
 
 
-@pytest.mark.parametrize("target", ["intel-cpu", "raspberry-pi-5"])
-def test_other_targets_ship_what_their_runtime_ran(target: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "batch"), [("intel-cpu", 1), ("raspberry-pi-5", 3)])
+def test_other_targets_ship_what_their_runtime_ran(target: str, batch: int, tmp_path: Path) -> None:
     stages = '[[stages]]\nkind = "quantize"\nmethod = "qat"\nqat_epochs = 1\ncalibration_samples = 64\n'
     report = compress(
-        resolve(request(tmp_path, target=target, recipe=recipe(tmp_path, stages=stages)))
+        resolve(request(tmp_path, target=target, batch=batch, recipe=recipe(tmp_path, stages=stages)))
     ).report
     parity, quantized = report.parity, report.steps[1]
     assert parity is not None
+    assert load_artifact(tmp_path / "run").manifest.inputs[0].shape[0] == batch
+    assert any(f"for {batch} pictures at once" in line for line in report.warnings) == (batch > 1)
     assert parity.sqnr_db >= 25 or parity.first_divergence
     assert quantized.details["method"] in ("ptq", "qat")
     assert quantized.size_bytes is not None

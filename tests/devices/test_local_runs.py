@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +94,14 @@ def test_sampling_stops_at_the_time_limit(tmp_path: Path) -> None:
 
 def test_predict_gives_outputs_in_order(tmp_path: Path) -> None:
     outcome = Local().call(job(tmp_path, mode="predict"), inputs(5))
+    assert isinstance(outcome, Answer)
+    assert outcome.outputs is not None
+    np.testing.assert_array_equal(outcome.outputs, inputs(5) * 2)
+
+
+def test_predict_fills_the_last_batch_up(tmp_path: Path) -> None:
+    work = replace(job(tmp_path, "assert len(self.batch) == 2", mode="predict"), batch=2)
+    outcome = Local().call(work, inputs(5))
     assert isinstance(outcome, Answer)
     assert outcome.outputs is not None
     np.testing.assert_array_equal(outcome.outputs, inputs(5) * 2)
