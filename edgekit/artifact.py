@@ -110,6 +110,8 @@ def load_artifact(path: Path) -> ArtifactFolder:
     folder = path if path.is_dir() else path.parent
     folder = folder / "artifact" if (folder / "artifact" / MANIFEST).is_file() else folder
     manifest = folder / MANIFEST
+    if not path.exists():
+        raise InputError(f"{path} does not exist", hint="give a run's folder, or its artifact/ folder")
     try:
         artifact = Artifact.model_validate_json(manifest.read_text(encoding="utf-8")).at(folder)
     except OSError as error:

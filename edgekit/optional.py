@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
 from types import ModuleType
 
 from edgekit.errors import MissingError
@@ -15,6 +16,13 @@ def installed(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ModuleNotFoundError, ValueError):
         return False
+
+
+def need(modules: Iterable[str], *, extra: str) -> None:
+    """Raise `MissingError` with the pip line of the extra where one of the modules is not installed."""
+    for module in modules:
+        if not installed(module):
+            raise MissingError(f"{module} is not installed", hint=f"pip install 'edgekit[{extra}]'")
 
 
 def load(module: str, *, extra: str) -> ModuleType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.bench.candidate import Candidate, float_candidates
+from edgekit.bench.candidate import Candidate, float_candidates, precisions
 from edgekit.bench.latency import Protocol, compare, measure
 from edgekit.bench.prediction import predict
 from edgekit.bench.steadiness import disturbance
@@ -16,5 +16,6 @@ __all__ = [
     "disturbance",
     "float_candidates",
     "measure",
+    "precisions",
     "predict",
 ]

@@ -33,13 +33,20 @@ def float_candidates(artifact: ArtifactFolder, runtime: str, device: Device) -> 
     OpenVINO has bf16 beside f32 where the processor computes in it, and takes it unasked: an INT8 file must
     be held against the best of them. Raises `MissingError` where the runtime is not installed.
     """
-    found = runtimes.find(runtime)
-    answer = succeeded(installed(device.call(Job("probe", found.file)), runtime), runtime)
-    selectable = "precision" in found.options
+    selectable = "precision" in runtimes.find(runtime).options
     return [
         Candidate(precision, artifact, runtime, {"precision": precision} if selectable else {})
-        for precision in answer.values["precisions"]
+        for precision in precisions(runtime, device)
     ]
+
+
+def precisions(runtime: str, device: Device) -> list[str]:
+    """What a float file can run in there; the runtime is tried on its own tiny model.
+
+    Raises `MissingError` where it is not installed, `MeasurementError` where it fails.
+    """
+    outcome = device.call(Job("probe", runtimes.find(runtime).file))
+    return list(succeeded(installed(outcome, runtime), runtime).values["precisions"])
 
 
 def job(

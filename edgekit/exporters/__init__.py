@@ -1,8 +1,9 @@
 """Exporters: the only code that knows file formats; one module a format, imported when it is asked for.
 
-A format's module holds `export(model, target, folder) -> Written`, which writes the file, and
-`count(path) -> Counts` and `weights(path)`, which read it back without running it; where the format lets one
-look inside, `first_divergence(model, path, images)` names the first layer that departs from PyTorch's.
+A format's module holds `EXTRA` (of edgekit) and `PACKAGES` (modules that it brings and an export needs),
+`export(model, target, folder) -> Written`, which writes the file, and `count(path) -> Counts` and `weights(path)`,
+which read it back without running it; where the format lets one look inside, `first_divergence(model, path, images)`
+names the first layer that departs from PyTorch's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from types import ModuleType
 
 import numpy as np
 
-from edgekit import files
+from edgekit import files, optional
 from edgekit.artifact import PARITY, Artifact, ArtifactFolder, TensorSpec
 from edgekit.model import Model
 from edgekit.parity import Array
@@ -84,6 +85,12 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
     ).at(folder)
     artifact.write()
     return artifact
+
+
+def check_packages(format_name: str) -> None:
+    """Raise `MissingError` with the pip line where a package that writing the format needs is not installed."""
+    module = _format(format_name)
+    optional.need(module.PACKAGES, extra=module.EXTRA)
 
 
 def integer_counts(artifact: ArtifactFolder) -> Counts:

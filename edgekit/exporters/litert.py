@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.model import Model
     from edgekit.target import Target
 
+EXTRA, PACKAGES = "litert", ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")
 MODEL_FILE = "model.tflite"
 _LAYOUTS = {4: "NHWC", 2: "NC"}
 

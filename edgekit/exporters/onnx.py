@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count", "export", "first_divergence", "weights"]
 
+EXTRA, PACKAGES = "onnx", ("onnx", "onnxscript")
 MODEL_FILE, HALF_FILE = "model.onnx", "model-fp16.onnx"
 DEFAULT_OPSET = 19
 

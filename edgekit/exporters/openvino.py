@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
     from edgekit.target import Target
 
+EXTRA, PACKAGES = "openvino", ("openvino", "onnx", "onnxscript")
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
 _MOVEMENT = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def _cached(job: Job, model: Model, progress: Progress) -> Model:
     with FileLock(f"{folder}.lock"):  # two runs at once train it once
         if (folder / WEIGHTS).is_file():
             progress.say(f"baseline: trained before, taken from {folder}")
-            return load_model(folder)
+            # The same weights serve files for any number of pictures at once.
+            return replace(load_model(folder), input_shape=model.input_shape)
         trained = _trained(job, model, progress)
         with files.new_folder(folder) as temporary:
             save_model(trained, temporary)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgekit import files
+from edgekit.bench import precisions
 from edgekit.data import load_data
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
 from edgekit.devices import open_device
 from edgekit.errors import InputError
+from edgekit.exporters import check_packages
 from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
 from edgekit.recipe import Budget, Recipe, load_recipe
@@ -57,7 +59,8 @@ def resolve(request: Request) -> Job:
     """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
     entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
-    open_device(request.device)  # a device that is not there is refused now
+    precisions(target.proxy_runtime, open_device(request.device))  # what is not there is refused now
+    check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
     data = _data(request, recipe, entry)
     return Job(

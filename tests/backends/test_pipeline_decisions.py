@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from small_runs import MODEL, STAGES, WEIGHTED, WIDTH, recipe, request
 
 from edgekit.artifact import load_artifact
-from edgekit.errors import BudgetError, InputError
+from edgekit.errors import BudgetError, InputError, MissingError
 from edgekit.model import Source
 from edgekit.pipeline import compress, resolve
 from edgekit.zoo import build
@@ -76,6 +76,15 @@ def test_weights_without_data_are_refused_with_the_way_out(tmp_path: Path) -> No
     with pytest.raises(InputError, match="--weights without --data") as error:
         resolve(request(tmp_path, weights=tmp_path / "w.safetensors"))
     assert "latency-only" in error.value.hint
+
+
+def test_a_missing_package_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.optional.installed", lambda module: module != "litert_torch")
+    with pytest.raises(MissingError, match="litert_torch is not installed") as error:
+        resolve(request(tmp_path, target="raspberry-pi-5"))
+    assert error.value.hint == "pip install 'edgekit[litert]'"
 
 
 def test_an_impossible_budget_says_what_could_be_reached(tmp_path: Path) -> None:

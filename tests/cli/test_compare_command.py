@@ -62,7 +62,7 @@ def test_every_format_is_written(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere", "nowhere"], "holds no artifact"),
+        (["nowhere", "nowhere"], "nowhere does not exist"),
         (["one"], "two files are compared"),
         (["a", "b", "--max-regression", "five"], "is no share"),
         (["a", "b", "--max-regression", "0%"], "not between"),

@@ -88,7 +88,7 @@ def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
         (("profile", "mobilenetv2", "--input-size", "64x16"), "below 17×17"),
         (("profile", "ghostnetv2", "--input-size", "32"), "--input-size 33"),
         (("profile", "mobilenetv2", "--input-size", "64x5000"), "5000 pixels wide"),
-        (("evaluate", "nowhere"), "nowhere holds no artifact"),
+        (("evaluate", "nowhere"), "nowhere does not exist"),
         (("export", "mobilenetv2", "--target", "host"), "--out"),
         (("export", "mobilenetv2", "--target", "host", "--out", "taken"), "taken exists already"),
         (("export", "mobilenet2", "--target", "host", "--out", "new"), "mobilenetv2"),
