@@ -19,8 +19,8 @@ class Executed(Frozen):
     """Of the weighted operators (convolution, linear), how many ran on 8-bit integers."""
     float_operators: int
     """The other weighted operators."""
-    precision: str
-    """The float precision that ran where float ran: `f32`, `bf16`, `f16`."""
+    float_precision: str
+    """What ran where float ran: `f32`, `bf16`, `f16`."""
     details: Mapping[str, str] = {}
     """Flags in force and what the runtime says of itself (delegates, kernels, hints)."""
 
@@ -32,7 +32,7 @@ class DeviceState(Frozen):
 
 
 class Profile(Frozen):
-    """Latency of one artifact in one runtime on one device: nanoseconds per inference, batch 1.
+    """Latency of one artifact in one runtime on one device, in nanoseconds for all that the file takes at once.
 
     `blocks_ns` holds one list per process: iterations inside a process are autocorrelated, so a block is the
     unit that statistics over processes must use. Warm-up is kept apart and never counted.

@@ -17,7 +17,7 @@ REPORT = "report.json"
 
 
 class Latency(Frozen):
-    """Milliseconds per inference at batch 1, and where they come from."""
+    """Milliseconds per inference of all that the file takes at once, and where they come from."""
 
     p50: float
     p90: float

@@ -77,7 +77,11 @@ def _rivals(sides: Mapping[str, Assessment], shipped: Assessment) -> tuple[Rival
 
 def _rival(name: str, side: Assessment, *, ships: bool) -> Rival:
     ran = (
-        "int8" if side.model.quantization else side.profile.executed.precision if side.profile else "unknown"
+        "int8"
+        if side.model.quantization
+        else side.profile.executed.float_precision
+        if side.profile
+        else "unknown"
     )
     return Rival(
         name=name,

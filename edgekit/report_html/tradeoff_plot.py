@@ -58,7 +58,7 @@ def tradeoff_plot(report: Report) -> Plot | None:
     sources = list(dict.fromkeys(point.latency.source for point in points))
     with drawing():
         lines = [
-            "latency at batch 1, p50 with a bar towards p90 (ms)",
+            "latency of one inference, p50 with a bar towards p90 (ms)",
             *(line for source in sources for line in textwrap.wrap(source, LINE_LENGTH)),
         ]
         below = 70 + 14 * len(lines)

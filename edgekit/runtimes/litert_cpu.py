@@ -84,7 +84,7 @@ class Session:
             "operators": Counter(node["op_name"] for node in operators),
             "integer_operators": integer,
             "float_operators": len(weighted) - integer,
-            "precision": "f32",
+            "float_precision": "f32",
             "details": {
                 **self._settings,
                 "delegate": "XNNPACK" if partitions else "none",

@@ -82,7 +82,7 @@ class Session:
             "operators": Counter(kernel["op_name"] for kernel in kernels),
             "integer_operators": integer,
             "float_operators": operand_types.total(),
-            "precision": PRECISIONS[precision],
+            "float_precision": PRECISIONS[precision],
             "details": {
                 **self._settings,
                 "inter_op_threads": "1",

@@ -98,7 +98,7 @@ class Session:
             "operators": Counter(_fact(node, "layerType") for node in nodes),
             "integer_operators": integer,
             "float_operators": ran.total(),
-            "precision": ran.most_common(1)[0][0] if ran else pinned,
+            "float_precision": ran.most_common(1)[0][0] if ran else pinned,
             "details": {
                 **hints,
                 "INFERENCE_PRECISION_HINT": pinned,

@@ -161,7 +161,7 @@ def test_onnxruntime_runs_float_on_floats_and_says_how(tmp_path: Path) -> None:
     profile = measure(Candidate("float", artifact, "onnxruntime"), DEVICE, threads=1, protocol=SHORT)
     assert (profile.executed.integer_operators, profile.executed.float_operators) == (0, 3)
     assert profile.executed.operators["Conv"] == 2
-    assert profile.executed.precision == "f32"
+    assert profile.executed.float_precision == "f32"
     assert profile.executed.details["intra_op_threads"] == "1"
     assert [len(block) >= 20 for block in profile.blocks_ns] == [True]
 
@@ -175,7 +175,7 @@ def test_openvino_runs_what_was_pinned(tmp_path: Path) -> None:
     for name, outcome in compare(candidates, DEVICE, threads=1, protocol=SHORT).items():
         assert isinstance(outcome, Profile)
         pinned = "f32" if name == "without options" else name
-        assert outcome.executed.precision == pinned
+        assert outcome.executed.float_precision == pinned
         assert outcome.executed.details["INFERENCE_PRECISION_HINT"] == pinned
         assert outcome.executed.details["PERFORMANCE_HINT"] == "LATENCY"
         assert (outcome.executed.integer_operators, outcome.executed.float_operators) == (0, 3)

@@ -14,7 +14,7 @@ from edgekit.errors import MissingError
 from edgekit.measurement import DeviceState
 from edgekit.model import Preprocessing
 
-EXECUTED = {"operators": {"Conv": 2}, "integer_operators": 2, "float_operators": 0, "precision": "f32"}
+EXECUTED = {"operators": {"Conv": 2}, "integer_operators": 2, "float_operators": 0, "float_precision": "f32"}
 
 
 class Noisy:

@@ -20,7 +20,7 @@ from edgekit.model import Preprocessing
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXECUTED = {"operators": {"Conv": 2}, "integer_operators": 0, "float_operators": 2, "precision": "f32"}
+EXECUTED = {"operators": {"Conv": 2}, "integer_operators": 0, "float_operators": 2, "float_precision": "f32"}
 Script = Callable[[Job], Answer | Failure]
 
 
