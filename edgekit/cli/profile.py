@@ -95,5 +95,5 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
         "latency": f"p50 {latency.p50_ms:.3f} ms, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms",
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
         "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes",
-        "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.precision}",
+        "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.float_precision}",
     }
