@@ -31,7 +31,7 @@ def measured() -> Profile:
         warmup_ns=((9_000_000,),) * 2,
         load_ns=(1, 1),
         executed=Executed(
-            operators={"QLinearConv": 52}, integer_operators=52, float_operators=1, precision="f32"
+            operators={"QLinearConv": 52}, integer_operators=52, float_operators=1, float_precision="f32"
         ),
         before=state,
         after=state,
