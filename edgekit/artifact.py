@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +85,14 @@ class ArtifactFolder:
         others = {PARITY, *self.manifest.companions}
         return [files.inside(self.folder, name) for name in self.manifest.sha256 if name not in others]
 
+    @property
+    def sha256(self) -> str:
+        """Of the model's file; where the runtime needs several, of their names and hashes."""
+        hashes = {path.name: self.manifest.sha256[path.name] for path in self.model_files}
+        if len(hashes) == 1:
+            return hashes[self.manifest.model_file]
+        return hashlib.sha256(files.canonical_json(hashes).encode()).hexdigest()
+
     def parity(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         """Known inputs (n, C, H, W) and the network's outputs for them, float32."""
         with np.load(self.folder / PARITY, allow_pickle=False) as known:
@@ -94,7 +103,11 @@ class ArtifactFolder:
         files.write_json(self.folder / MANIFEST, self.manifest.model_dump(mode="json"))
 
     def verify(self) -> None:
-        """Raise `InputError` that names the first file that is missing or was changed."""
+        """Raise `InputError` that names the first file that is missing, was changed or cannot be checked."""
+        if self.manifest.model_file not in self.manifest.sha256:
+            raise InputError(
+                f"{self.folder / MANIFEST} has no SHA-256 of {self.manifest.model_file}", hint="export again"
+            )
         for name, expected in self.manifest.sha256.items():
             path = files.inside(self.folder, name)
             if not path.is_file():
@@ -122,4 +135,9 @@ def load_artifact(path: Path) -> ArtifactFolder:
     except (ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"{manifest} is not a manifest of edgekit: {error}") from error
     artifact.verify()
+    if path.is_file() and path.resolve() not in (manifest.resolve(), artifact.model_path):
+        raise InputError(
+            f"{path} is not the artifact's model: its manifest names {artifact.manifest.model_file}",
+            hint="give the folder, or that file",
+        )
     return artifact

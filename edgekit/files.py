@@ -52,17 +52,49 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill under a temporary name; it takes the place of `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    """A folder to fill under a temporary name; it takes the place of `path` when the block ends well.
+
+    Raises `InputError` where it cannot be written.
+    """
+    path = path.absolute()
+    temporary = _beside(path)
     try:
         yield temporary
         temporary.chmod(0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new(path: Path, *, force: bool, mark: str) -> None:
+    """Raise `InputError` where `path` exists; with `force` only where it is no folder of ours, which holds `mark`."""
+    if not path.exists():
+        return
+    if not force:
+        raise InputError(f"{path} exists already", hint="--force replaces it")
+    if not path.is_dir() or (any(path.iterdir()) and not (path / mark).is_file()):
+        raise InputError(
+            f"{path} holds other files, and nothing that edgekit wrote", hint="give another --out"
+        )
+
+
+def _beside(path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", hint="give another place") from error
+
+
+def _swap(new: Path, path: Path) -> None:
+    """The old folder leaves under a hidden name first, so that no half of it is ever seen under its own."""
+    if not path.exists():
+        new.replace(path)
+        return
+    aside = _beside(path)
+    path.replace(aside / path.name)
+    new.replace(path)
+    shutil.rmtree(aside)
 
 
 def inside(folder: Path, name: str) -> Path:

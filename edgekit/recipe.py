@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edgekit.frozen import Frozen
+from edgekit.target import Pattern
 from edgekit.tomlfile import folder_of, read_named
 
 Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy"]
 """What a stage may be counted for: it is kept only if it gains on one of the figures that its options list."""
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class SparsifyOptions(Frozen):
     """Zeros in a pattern that a runtime's kernels exploit; see `stages/sparsify.py`."""
 
     kind: Literal["sparsify"]
-    pattern: str = Field(default="target", pattern=r"^(target|\d+:\d+)$")
+    pattern: Literal["target"] | Pattern = "target"
     """`target` takes the pattern that the target's file names; `2:4` keeps 2 of 4 along input channels."""
     counts: tuple[Gain, ...] = ("latency", "compressed_size")
 
@@ -28,7 +27,8 @@ class PruneOptions(Frozen):
     """Whole channels removed until the network costs `macs` of the baseline's; see `stages/prune.py`."""
 
     kind: Literal["prune"]
-    macs: Fraction = 0.5
+    macs: float = Field(default=0.5, gt=0)
+    """At most 1: a share of the baseline's MACs; above: an absolute count."""
     counts: tuple[Gain, ...] = ("macs",)
 
 

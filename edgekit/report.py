@@ -21,6 +21,7 @@ class Latency(Frozen):
 
     p50: float
     p90: float
+    p99: float | None = None
     source: str
     """`measured:<device>`, `proxy:<runtime> on <device>` or `estimate`."""
 

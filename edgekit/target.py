@@ -6,7 +6,9 @@ import platform
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from edgekit.frozen import Frozen
 from edgekit.tomlfile import folder_of, read_named
@@ -46,10 +48,21 @@ class Int8Rules(Frozen):
     for other bounds, else ATen's names)."""
 
 
+def _possible(pattern: str) -> str:
+    kept, group = map(int, pattern.split(":"))
+    if not 0 < kept < group:
+        raise ValueError("N:M keeps N of each M weights, 0 < N < M")
+    return pattern
+
+
+Pattern = Annotated[str, Field(pattern=r"^\d+:\d+$"), AfterValidator(_possible)]
+"""N:M, as in 2:4."""
+
+
 class SparsitySupport(Frozen):
     """A pattern that the runtime has kernels for, and the layers on which they can gain."""
 
-    pattern: str
+    pattern: Pattern
     operators: tuple[Literal["conv", "linear"], ...]
     min_channels: int = 1
     """Fewer input or output channels than this never gain."""

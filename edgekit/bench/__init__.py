@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekit.bench.candidate import Candidate, float_candidates, precisions
 from edgekit.bench.latency import Protocol, compare, measure
-from edgekit.bench.prediction import predict
+from edgekit.bench.prediction import predict, predict_split
 from edgekit.bench.steadiness import disturbance
 from edgekit.devices import Failure
 
@@ -18,4 +18,5 @@ __all__ = [
     "measure",
     "precisions",
     "predict",
+    "predict_split",
 ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgekit.artifact import ArtifactFolder
+    from edgekit.data.split import Split
     from edgekit.devices import Array, Device
 
 CHUNK_BYTES = 128 * 1024 * 1024
@@ -51,3 +52,21 @@ def predict(
             raise MeasurementError(f"{candidate.name}: {runtime} did not give one output for each input")
         outputs.append(answer.outputs)
     return np.concatenate(outputs)
+
+
+def predict_split(
+    artifact: ArtifactFolder,
+    runtime: str,
+    split: Split,
+    device: Device,
+    *,
+    threads: int = 1,
+    options: Mapping[str, str] | None = None,
+) -> Array:
+    """`predict` for a whole split, (n, ...) in its order, of whose pictures few are in memory at a time."""
+    places = np.array_split(np.arange(len(split)), max(1, -(-len(split) // CHUNK_INPUTS)))
+    parts = [
+        predict(artifact, runtime, split.images(some), device, threads=threads, options=options)
+        for some in places
+    ]
+    return np.concatenate(parts)

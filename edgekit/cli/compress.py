@@ -61,7 +61,8 @@ def compress(
             max_latency_ms=max_latency,
             max_macs=max_macs,
         )
-        done = run(resolve(request), shown())
+        progress = shown()
+        done = run(resolve(request, progress), progress)
         report = done.report
         sink.show(report.model_dump(mode="json"), lambda console: print_report(console, report, done.folder))
     if report.budget_failures:

@@ -2,8 +2,8 @@
 
 A format's module holds `EXTRA` (of edgekit) and `PACKAGES` (modules that it brings and an export needs),
 `export(model, target, folder) -> Written`, which writes the file, and `count(path) -> Counts` and `weights(path)`,
-which read it back without running it; where the format lets one look inside, `first_divergence(model, path, images)`
-names the first layer that departs from PyTorch's.
+which read it back without running it; `first_divergence(model, path, images)` names the first layer that departs
+from PyTorch's.
 """
 
 from __future__ import annotations
@@ -108,8 +108,6 @@ def weights_in(artifact: ArtifactFolder) -> dict[str, Array]:
 def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:
     """The first layer of the file that departs from PyTorch's, with both values."""
     module = _format(artifact.manifest.format)
-    if not hasattr(module, "first_divergence"):
-        return f"{artifact.manifest.format} files cannot be compared layer by layer"
     return str(
         module.first_divergence(model, artifact.model_path, images) or "no single layer: the error builds up"
     )

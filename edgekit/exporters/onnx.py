@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.artifact import TensorSpec
-from edgekit.errors import EdgekitError
+from edgekit.errors import InputError
 from edgekit.exporters import Written
 from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.exporters.onnx_read import count, weights
@@ -37,9 +37,9 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     """Write `model.onnx` at the target's opset.
 
     For TensorRT also the FP16 rival, `model-fp16.onnx`, and the script that builds both engines on the device.
-    Raises `MissingError` without onnx, `EdgekitError` where an INT8 file breaks TensorRT's rules.
+    Raises `MissingError` without onnx, `InputError` where an INT8 file breaks TensorRT's rules.
     """
-    proto = to_proto(model, target)
+    proto = to_proto(model, _opset(target))
     _write(folder / MODEL_FILE, proto)
     written = Written(
         model_file=MODEL_FILE,
@@ -51,10 +51,10 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     return _for_tensorrt(model, target, folder, written, proto) if target.runtime == "tensorrt" else written
 
 
-def to_proto(model: Model, target: Target) -> ModelProto:
+def to_proto(model: Model, opset: int) -> ModelProto:
     """The graph of `model.onnx`: integers as the target's rules want them stored."""
     graph = folded_graph(model) if model.quantization is None else quantized_graph(model)
-    proto = to_onnx(graph, model.input_shape, _opset(target))
+    proto = to_onnx(graph, model.input_shape, opset)
     if model.quantization is not None and model.quantization.rules.unsigned_activations:
         from edgekit.exporters.onnx_rewrite import make_unsigned
 
@@ -73,7 +73,10 @@ def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, 
     from edgekit.exporters.onnx_rewrite import to_half
 
     if model.quantization is not None and (broken := breaches(folder / MODEL_FILE, opset=_opset(target))):
-        raise EdgekitError(f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}")
+        raise InputError(
+            f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}",
+            hint="rewrite that layer with others, or choose a target with another runtime",
+        )
     full = proto
     if model.quantization is not None:
         full = to_onnx(folded_graph(model), model.input_shape, _opset(target))

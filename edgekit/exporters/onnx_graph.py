@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
 from edgekit import optional
+from edgekit.errors import InputError
 from edgekit.quantizer.quiet import quiet_torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import onnx
     from torch import fx
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What the exporter cannot convert is the network's, and told in its first line."""
+    try:
+        yield
+    except torch.onnx.OnnxExporterError as error:
+        raise InputError(
+            f"torch cannot write the network as ONNX: {str(error).strip().partition(chr(10))[0]}",
+            hint="rewrite that operator with others",
+        ) from error
 
 
 def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> onnx.ModelProto:
@@ -26,7 +42,7 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
 
     for part in graph.modules():
         part.training = False  # a graph from torch.export has no modes, and warns unless it says so
-    with quiet_torch(), torch.no_grad():
+    with quiet_torch(), torch.no_grad(), _refusing():
         program = torch.onnx.export(
             graph,
             (torch.zeros(input_shape),),

@@ -42,15 +42,6 @@ class OnnxFile:
         return {output: node for node in self.nodes for output in node.output}
 
     @cached_property
-    def readers(self) -> dict[str, list[Any]]:
-        """Value → the operators that read it."""
-        found: dict[str, list[Any]] = {}
-        for node in self.nodes:
-            for name in node.input:
-                found.setdefault(name, []).append(node)
-        return found
-
-    @cached_property
     def constants(self) -> dict[str, Array]:
         """Initializers and constants by name."""
         to_array = optional.load("onnx.numpy_helper", extra="onnx").to_array

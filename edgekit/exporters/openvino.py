@@ -11,11 +11,12 @@ import numpy as np
 
 from edgekit import files, optional
 from edgekit.exporters import Counts, Written
-from edgekit.exporters.onnx import tensor_specs, to_proto
+from edgekit.exporters.onnx import DEFAULT_OPSET, tensor_specs, to_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edgekit.exporters.layer_parity import LayerParity
     from edgekit.model import Model
     from edgekit.parity import Array
     from edgekit.target import Target
@@ -36,7 +37,7 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     Raises `MissingError` without openvino or onnx.
     """
     openvino = optional.load("openvino", extra="openvino")
-    proto = to_proto(model, target)
+    proto = to_proto(model, target.opset or DEFAULT_OPSET)
     network = openvino.Core().read_model(proto.SerializeToString())
     _simplify(network)
     _name_by_place(network)
@@ -68,6 +69,19 @@ def _name_by_place(network: Any) -> None:
     for index, node in enumerate(network.get_ordered_ops()):
         if _NUMBERED.fullmatch(node.get_friendly_name()):
             node.set_friendly_name(f"{node.get_type_name()}_{index}")
+
+
+def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:  # noqa: ARG001 (as others)
+    """The first tensor below 25 dB in the ONNX graph that the file was made from, as ONNX Runtime computes it.
+
+    None where that graph is near: then it is OpenVINO's kernels that depart from it.
+    """
+    from edgekit.exporters import onnx_divergence
+
+    with tempfile.TemporaryDirectory() as temporary:
+        graph = Path(temporary) / "model.onnx"
+        files.write_bytes(graph, to_proto(model, DEFAULT_OPSET).SerializeToString())
+        return onnx_divergence.first_divergence(model, graph, images)
 
 
 def count(path: Path) -> Counts:

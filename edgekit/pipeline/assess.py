@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict
+from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict_split
+from edgekit.data.split import Split
 from edgekit.devices import open_device
-from edgekit.errors import MeasurementError
+from edgekit.errors import InputError, MeasurementError
 from edgekit.exporters import export
 from edgekit.files import new_folder
 from edgekit.graph.cost import Cost, cost
@@ -22,6 +23,7 @@ from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
+from edgekit.stages import RejectedError
 from edgekit.stages.training import outputs, score
 
 KNOWN_INPUTS = 8
@@ -78,16 +80,20 @@ class Assessor:
         self._latest: Assessment | None = None
 
     @property
-    def pictures(self) -> Array:
+    def split(self) -> Split:
         """What fidelity and parity are taken on: the decision split, or calibration pictures where there is none."""
-        split = self.job.data.val or self.job.data.calibration
-        return split.images(np.arange(len(split)))
+        return self.job.data.val or self.job.data.calibration
+
+    def pictures(self, count: int) -> Array:
+        """The first of them."""
+        return self.split.images(np.arange(min(count, len(self.split))))
 
     def assess(self, model: Model, name: str, *, in_runtime: bool) -> Assessment:
         """Export a model and take its cost and accuracy; latency is `measure`'s.
 
         `in_runtime`: accuracy is that of the file in its runtime, else that of the network in torch. A runtime
-        that crashes or hangs is written down in `crashed`. The latest model is not assessed twice: a stage may
+        that crashes or hangs is written down in `crashed`; raises `RejectedError` for a quantized model that cannot
+        be exported. The latest model is not assessed twice: a stage may
         have asked about the very one that it gives.
         """
         if self._latest is None or self._latest.model is not model:
@@ -98,14 +104,19 @@ class Assessor:
         self.progress.say(f"{name}: exporting to {self.job.target.format}")
         width = 1 if model.quantization else 4
         spent = cost(model.module, model.input_shape, weight_bytes=width, activation_bytes=width)
-        with new_folder(self.folder / name) as temporary:
-            export(model, self.job.target, temporary, self.pictures[:KNOWN_INPUTS])
+        try:
+            with new_folder(self.folder / name) as temporary:
+                export(model, self.job.target, temporary, self.pictures(KNOWN_INPUTS))
+        except InputError as error:
+            if model.quantization is None:
+                raise
+            raise RejectedError(f"INT8 cannot be exported: {error.what}") from error
         options = self.job.target.proxy_options if model.quantization else {}
         found = Assessment(
             model, spent, load_artifact(self.folder / name), options=tuple(sorted(options.items()))
         )
         try:
-            logits = self._predict(found) if in_runtime else self._outputs(model)
+            logits = self._predict(found, self.split) if in_runtime else self._outputs(model)
         except MeasurementError as error:
             return replace(found, crashed=f"{self.runtime} failed on this file: {error.what}")
         if self.reference is None:
@@ -153,33 +164,25 @@ class Assessor:
         split = self.job.data.test
         if split is None:
             return None
-        return predict(
-            side.artifact,
-            self.runtime,
-            split.images(np.arange(len(split))),
-            self.device,
-            threads=self.job.request.threads,
-            options=dict(side.options),
-        )
+        return self._predict(side, split)
 
     def _candidates(self, side: Assessment) -> list[Candidate]:
         if side.model.quantization:
             return [Candidate("int8", side.artifact, self.runtime, dict(side.options))]
         return float_candidates(side.artifact, self.runtime, self.device)
 
-    def _predict(self, side: Assessment) -> Array:
-        return predict(
+    def _predict(self, side: Assessment, split: Split) -> Array:
+        return predict_split(
             side.artifact,
             self.runtime,
-            self.pictures,
+            split,
             self.device,
             threads=self.job.request.threads,
             options=dict(side.options),
         )
 
     def _outputs(self, model: Model) -> Array:
-        split = self.job.data.val or self.job.data.calibration
-        return outputs(model.module, split, self.torch_device)
+        return outputs(model.module, self.split, self.torch_device)
 
 
 def _with_fastest(side: Assessment, own: list[tuple[Candidate, Profile | Failure]]) -> Assessment:
@@ -187,6 +190,7 @@ def _with_fastest(side: Assessment, own: list[tuple[Candidate, Profile | Failure
     if not profiles:
         return replace(
             side,
+            profile=None,
             crashed="; ".join(
                 f"{candidate.runtime}: {outcome.reason}"
                 for candidate, outcome in own

@@ -13,6 +13,7 @@ from platformdirs import user_cache_path
 
 from edgekit import files
 from edgekit.checkpoint import WEIGHTS, load_model, save_model
+from edgekit.errors import InputError
 from edgekit.model import Event, Model
 from edgekit.pipeline.job import Job, content_key
 from edgekit.pipeline.network import new_model, with_weights
@@ -96,7 +97,13 @@ def cache_folder(job: Job) -> Path:
 
 def _cached(job: Job, model: Model, progress: Progress) -> Model:
     folder = cache_folder(job)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the cache {folder.parent}: {error.strerror}",
+            hint="set XDG_CACHE_HOME to a folder that can be written",
+        ) from error
     with FileLock(f"{folder}.lock"):  # two runs at once train it once
         if (folder / WEIGHTS).is_file():
             progress.say(f"baseline: trained before, taken from {folder}")

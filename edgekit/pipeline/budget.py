@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from edgekit.recipe import Budget
-from edgekit.report import Step
+from edgekit.report import Parity, Step
+
+UNLIKE_DB = 6.0
+"""The error is half as large as the signal."""
 
 
 def failures(budget: Budget, first: Step, last: Step, *, metric: str = "accuracy") -> tuple[str, ...]:
@@ -29,6 +32,15 @@ def failures(budget: Budget, first: Step, last: Step, *, metric: str = "accuracy
     if budget.size_bytes is not None and (last.size_bytes or 0) > budget.size_bytes:
         found.append(f"{last.size_bytes:,} bytes, budget {budget.size_bytes:,}")
     return tuple(found)
+
+
+def unlike(parity: Parity) -> tuple[str, ...]:
+    """A file whose output is hardly its network's is no file of it, whatever else it keeps."""
+    if parity.sqnr_db >= UNLIKE_DB:
+        return ()
+    return (
+        f"the file's output is {parity.sqnr_db:.1f} dB from its network's: under {UNLIKE_DB:g} dB it is another's",
+    )
 
 
 def _latency_failure(allowed_ms: float, last: Step) -> list[str]:

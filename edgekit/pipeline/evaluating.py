@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.artifact import Artifact, load_artifact
-from edgekit.bench import predict
+from edgekit.bench import predict, predict_split
 from edgekit.data import load_data
 from edgekit.data.split import Data, Split, Targets
 from edgekit.devices import open_device
@@ -68,9 +66,8 @@ def evaluate(
     runtime, options = RUNTIME_OF[manifest.format], dict(manifest.runtime_options)
     known, expected = shipped.parity()
     answers = predict(shipped, runtime, known, where, threads=threads, options=options)
-    images = test.images(np.arange(len(test)))
-    show.say(f"running {len(images)} pictures in {runtime}")
-    logits = predict(shipped, runtime, images, where, threads=threads, options=options)
+    show.say(f"running {len(test)} pictures in {runtime}")
+    logits = predict_split(shipped, runtime, test, where, threads=threads, options=options)
     metric = metric_of(manifest.task)
     right = metric.score(logits, truth)
     return Evaluation(
@@ -78,7 +75,7 @@ def evaluate(
         precision=manifest.precision,
         runtime=runtime,
         data=pictures.name,
-        samples=len(images),
+        samples=len(test),
         metric=metric.name,
         accuracy=right.value,
         others=right.others,
@@ -94,7 +91,14 @@ def _labelled(pictures: Data, manifest: Artifact) -> tuple[Split, Targets]:
             f"{pictures.name} has no classes: there is nothing to be right about",
             hint="one folder a class, or train/CLASS and val/CLASS; for segmentation images/ and masks/",
         )
-    if pictures.labels != manifest.labels:
+    if not manifest.labels:  # exported without data: only their number is known
+        output = manifest.outputs[0]
+        if (classes := output.shape[output.layout.index("C")]) != len(pictures.labels):
+            raise InputError(
+                f"{pictures.name} has {len(pictures.labels)} classes, and {manifest.model} gives {classes}",
+                hint="one folder a class, in the order of the network's outputs",
+            )
+    elif pictures.labels != manifest.labels:
         raise InputError(
             f"{pictures.name} has other classes than {manifest.model}: "
             f"{_differing(pictures.labels, manifest.labels)}",

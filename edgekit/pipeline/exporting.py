@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import files
-from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.checkpoint import load_model
 from edgekit.errors import InputError
 from edgekit.exporters import export as write
@@ -55,8 +55,7 @@ def export(
     raises `InputError`, as do weights that do not fit and an `out` that exists.
     """
     goal, show = load_target(target), progress or Silent()
-    if out.exists() and not force:
-        raise InputError(f"{out} exists already", hint="--force replaces it")
+    files.check_new(out, force=force, mark=MANIFEST)
     if Path(model).is_dir():
         network = load(model, factory=factory)
     else:

@@ -75,7 +75,7 @@ class RunFolder:
 
     def forget_from(self, index: int) -> None:
         """Drop the checkpoints of step `index` and all after it."""
-        for folder in (self.path / "checkpoints").glob("*-*"):
+        for folder in (self.path / "checkpoints").glob("[0-9][0-9]-*"):
             if int(folder.name.partition("-")[0]) >= index:
                 shutil.rmtree(folder)
 
@@ -125,6 +125,8 @@ def _prepare(path: Path, job: Job) -> None:
         raise InputError(f"{path} already holds a run", hint="--resume continues it, --force replaces it")
     elif held:
         _check_same(path, job)
+    for rest in (path / "checkpoints").glob(".*"):  # of a run that was killed while it wrote
+        shutil.rmtree(rest)
     files.write_json(path / RUN, job.key)
 
 

@@ -16,6 +16,7 @@ from edgekit.errors import InputError
 from edgekit.exporters import check_packages
 from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
+from edgekit.progress import Progress
 from edgekit.recipe import Budget, Recipe, load_recipe
 from edgekit.request import Request
 from edgekit.target import Target, load_target
@@ -55,17 +56,17 @@ class Job:
         }
 
 
-def resolve(request: Request) -> Job:
+def resolve(request: Request, progress: Progress | None = None) -> Job:
     """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
     entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
     precisions(target.proxy_runtime, open_device(request.device))  # what is not there is refused now
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
-    data = _data(request, recipe, entry)
-    return Job(
-        request, entry, target, recipe, data, weights_file(request.weights) if request.weights else None
-    )
+    _check_sources(request, recipe, entry)
+    weights = weights_file(request.weights) if request.weights else None
+    data = _data(request, recipe, entry, progress)
+    return Job(request, entry, target, recipe if data.labelled else _unjudged(recipe, request), data, weights)
 
 
 def content_key(value: object) -> str:
@@ -91,12 +92,23 @@ def _with_budget(recipe: Recipe, request: Request) -> Recipe:
     budget = Budget.model_validate(
         recipe.budget.model_dump() | {name: value for name, value in given.items() if value is not None}
     )
-    share = request.max_macs
+    macs = request.max_macs
     stages = tuple(
-        stage.model_copy(update={"macs": share}) if stage.kind == "prune" and share and share < 1 else stage
+        stage.model_copy(update={"macs": macs}) if stage.kind == "prune" and macs is not None else stage
         for stage in recipe.stages
     )
     return recipe.model_copy(update={"budget": budget, "stages": stages})
+
+
+def _unjudged(recipe: Recipe, request: Request) -> Recipe:
+    """Without classes nobody can tell what was lost, and nothing is pruned: the recipe's own budgets of both go."""
+    if request.max_accuracy_drop is not None:
+        raise InputError(
+            "--max-accuracy-drop without labelled pictures: nobody can tell what was lost",
+            hint="give --data with classes",
+        )
+    free = {"accuracy_drop": None, "macs": request.max_macs}
+    return recipe.model_copy(update={"budget": recipe.budget.model_copy(update=free)})
 
 
 _LABELS: Mapping[Task, str] = {
@@ -105,24 +117,27 @@ _LABELS: Mapping[Task, str] = {
 }
 
 
-def _data(request: Request, recipe: Recipe, entry: Architecture) -> Data:
-    ready = preprocessing_of(entry, request.input_size)  # refuses a size before pictures are read
-    trained = (
-        "--weights" if request.weights else f"{request.model}, which is trained," if entry.program else ""
-    )
+def _check_sources(request: Request, recipe: Recipe, entry: Architecture) -> None:
+    """Raise `InputError` for data, weights and recipe that do not go together, before any of them is read."""
     if recipe.calibration == "random":
         if request.data is not None:
             raise InputError(
                 f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
                 hint="leave --data out, or choose another recipe",
             )
-        return random_data(ready, seed=request.seed)
-    if trained and request.data is None:
+    elif request.data is None and (request.weights or entry.program):
+        trained = "--weights" if request.weights else f"{request.model}, which is trained,"
         raise InputError(
             f"{trained} without --data: there is nothing to calibrate on and nothing to judge by",
             hint="give --data DIR (labelled pictures, or a folder of unlabelled ones for calibration alone), "
             "or --recipe latency-only for latency without any claim about accuracy",
         )
+
+
+def _data(request: Request, recipe: Recipe, entry: Architecture, progress: Progress | None) -> Data:
+    ready = preprocessing_of(entry, request.input_size)  # refuses a size before pictures are read
+    if recipe.calibration == "random":
+        return random_data(ready, seed=request.seed)
     data = load_data(
         request.data,
         task=entry.task,
@@ -130,8 +145,9 @@ def _data(request: Request, recipe: Recipe, entry: Architecture) -> Data:
         channels=entry.channels,
         preprocessing=ready if entry.program else None,
         skip_bad=request.skip_bad,
+        progress=progress,
     )
-    if not data.labelled and not trained:
+    if not data.labelled and not (request.weights or entry.program):
         raise InputError(
             f"{request.data} holds pictures without classes, and there are no weights",
             hint=f"add --weights FILE, or {_LABELS[entry.task]}",

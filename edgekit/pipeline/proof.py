@@ -7,6 +7,7 @@ import torch
 from edgekit.bench import Candidate, Protocol, measure, predict
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
 from edgekit.exporters import divergence, integer_counts, weights_in
+from edgekit.exporters.layer_parity import THRESHOLD_DB
 from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
 from edgekit.pipeline.assess import Assessment, Assessor
@@ -15,7 +16,7 @@ from edgekit.report import Parity
 from edgekit.stages.sparsity import density, holds
 
 SAMPLES = 64
-ENOUGH_DB = 25.0
+ENOUGH_DB = THRESHOLD_DB
 GLANCE = Protocol(blocks=1, warmup_seconds=0, min_seconds=0, min_samples=1)
 """To ask a runtime what it compiled to, not how fast it is."""
 
@@ -25,7 +26,7 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
 
     Under 25 dB the first layer that diverges is named, where the format lets one look inside.
     """
-    inputs = assessor.pictures[:SAMPLES]
+    inputs = assessor.pictures(SAMPLES)
     expected = network_outputs(shipped.model, inputs)
     actual = predict(
         shipped.artifact,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from edgekit import files
-from edgekit.checkpoint import save_model
+from edgekit.checkpoint import STRUCTURE, save_model
 from edgekit.errors import InputError
 from edgekit.graph.channels import ChannelGraph, Group
 from edgekit.graph.cost import cost
@@ -88,8 +88,8 @@ def prune(
         raise InputError(
             f"--macs {macs:g} leaves nothing", hint="up to 1 a share of the MACs, above 1 a count"
         )
-    if out is not None and out.exists() and not force:
-        raise InputError(f"{out} exists already", hint="--force replaces it")
+    if out is not None:
+        files.check_new(out, force=force, mark=STRUCTURE)
     if Path(model).is_dir():
         network = load(model, factory=factory)
     else:

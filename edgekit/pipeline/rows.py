@@ -35,4 +35,6 @@ def val_others(state: Assessment) -> dict[str, float]:
 
 def latency(profile: Profile | None) -> Latency | None:
     """The statistics that a row gives, with where they come from."""
-    return None if profile is None else Latency(p50=profile.p50_ms, p90=profile.p90_ms, source=profile.where)
+    if profile is None:
+        return None
+    return Latency(p50=profile.p50_ms, p90=profile.p90_ms, p99=profile.p99_ms, source=profile.where)

@@ -117,12 +117,11 @@ class _Runner:
         after = None
         try:
             model = stage(options).apply(before.model, self._context(index))
+            candidate = self._assess(model, index)
         except RejectedError as rejected:
             verdict = Verdict(kept=False, reason=str(rejected))
         else:
-            sides = self.assessor.measure(
-                {"baseline": self.states[0], "before": before, "after": self._assess(model, index)}
-            )
+            sides = self.assessor.measure({"before": before, "after": candidate})
             after = sides["after"]
             verdict = self._judge(index, options, sides)
         step = step_row(

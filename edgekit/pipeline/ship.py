@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from edgekit.files import new_folder
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
-from edgekit.pipeline.folder import RunFolder
+from edgekit.pipeline.folder import Record, RunFolder
 from edgekit.pipeline.proof import check_sparsity, prove
 from edgekit.pipeline.rows import latency, step_row, val_others
 from edgekit.pipeline.summary import summarize
@@ -24,11 +25,10 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     began = time.monotonic()
     rival = next(state for state in reversed(states) if state.model.quantization is None)
     sides = assessor.measure({"baseline": states[0], "float": rival, "shipped": states[-1]})
-    shipped, rows = _chosen(assessor, sides, rows)
-    _place(folder, shipped, sides["float"])
-    shipped = replace(shipped, artifact=shipped.artifact.manifest.at(folder.artifact))
+    shipped, rows = _chosen(folder, assessor, sides, rows)
     parity = prove(assessor, shipped)
     sparse = check_sparsity(shipped)
+    shipped = _placed(folder, shipped, sides["float"])
     rows, tested = _tested(assessor, states[0], shipped, rows)
     # Both ends of the table come from one interleaved run: what a reader will compare.
     rows = [rows[0].model_copy(update={"latency_ms": latency(sides["baseline"].profile)}), *rows[1:]]
@@ -53,34 +53,38 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
 
 
 def _chosen(
-    assessor: Assessor, sides: Mapping[str, Assessment], rows: list[Step]
+    folder: RunFolder, assessor: Assessor, sides: Mapping[str, Assessment], rows: list[Step]
 ) -> tuple[Assessment, list[Step]]:
-    """On the target itself the faster file ships: INT8 that lost to the best float in this last run goes."""
+    """INT8 that failed in this last run goes, and on the target itself INT8 that lost to the best float.
+
+    It goes as a stage does that is rolled back: a run that is resumed from here, or loaded, knows it.
+    """
     shipped, rival = sides["shipped"], sides["float"]
-    quick, best = shipped.profile, rival.profile
-    if not (
-        assessor.on_target
-        and shipped.model.quantization
-        and quick
-        and best
-        and quick.p50_ms > SLOWER * best.p50_ms
-    ):
+    reason = shipped.crashed or (_lost(shipped, rival) if assessor.on_target else "")
+    if shipped.model.quantization is None or not reason:
         return shipped, rows
-    reason = f"the best float was measured faster: p50 {best.p50_ms:.3f} ms against {quick.p50_ms:.3f} ms"
-    return rival, [
-        row.model_copy(update={"kept": False, "reason": reason}) if row.stage == "quantize" else row
-        for row in rows
-    ]
+    place = max(index for index, row in enumerate(rows) if row.stage == "quantize" and row.kept)
+    row = rows[place].model_copy(update={"kept": False, "reason": reason})
+    folder.finish(place, "quantize", Record(step=row), None)
+    return rival, [*rows[:place], row, *rows[place + 1 :]]
 
 
-def _place(folder: RunFolder, shipped: Assessment, rival: Assessment) -> None:
-    """The shipped files in `artifact/`, the float rival's beside them in `artifact/float/`."""
-    shutil.rmtree(folder.artifact, ignore_errors=True)
-    shutil.copytree(shipped.artifact.folder, folder.artifact)
-    told = {"runtime_options": dict(shipped.options)}
-    shipped.artifact.manifest.model_copy(update=told).at(folder.artifact).write()
-    if shipped.model.quantization:
-        shutil.copytree(rival.artifact.folder, folder.artifact / "float")
+def _lost(shipped: Assessment, rival: Assessment) -> str:
+    quick, best = shipped.profile, rival.profile
+    if not (quick and best and quick.p50_ms > SLOWER * best.p50_ms):
+        return ""
+    return f"the best float was measured faster: p50 {best.p50_ms:.3f} ms against {quick.p50_ms:.3f} ms"
+
+
+def _placed(folder: RunFolder, shipped: Assessment, rival: Assessment) -> Assessment:
+    """The shipped files in `artifact/`, the float rival's beside them in `artifact/float/`, all at once."""
+    manifest = shipped.artifact.manifest.model_copy(update={"runtime_options": dict(shipped.options)})
+    with new_folder(folder.artifact) as temporary:
+        shutil.copytree(shipped.artifact.folder, temporary, dirs_exist_ok=True)
+        manifest.at(temporary).write()
+        if shipped.model.quantization:
+            shutil.copytree(rival.artifact.folder, temporary / "float")
+    return replace(shipped, artifact=manifest.at(folder.artifact))
 
 
 def _tested(

@@ -8,9 +8,10 @@ from typing import Any
 from edgekit.bench import disturbance
 from edgekit.metrics import metric_of
 from edgekit.pipeline.assess import Assessment, Assessor
-from edgekit.pipeline.budget import failures
+from edgekit.pipeline.budget import failures, unlike
 from edgekit.pipeline.command import command_line
 from edgekit.pipeline.job import Job
+from edgekit.pipeline.proof import ENOUGH_DB
 from edgekit.pipeline.rows import latency
 from edgekit.pipeline.versions import versions
 from edgekit.report import ArtifactSummary, LayerRow, Parity, Report, Rival, Step
@@ -35,17 +36,22 @@ def summarize(
         data=_about_data(job),
         seed=job.request.seed,
         versions=versions(),
-        steps=steps,
+        steps=tuple(
+            step.model_copy(update={"reason": f"{step.reason} (random calibration)"}) for step in steps
+        )
+        if job.random
+        else steps,
         layers=_layers(shipped),
         rivals=_rivals(sides, shipped),
         parity=parity,
         artifact=_about_artifact(job, shipped),
         profile=shipped.profile.summary() if shipped.profile else None,
         command=command_line(job.request),
-        budget_failures=failures(
-            job.recipe.budget, steps[0], steps[-1], metric=metric_of(job.entry.task).name
+        budget_failures=(
+            *failures(job.recipe.budget, steps[0], steps[-1], metric=metric_of(job.entry.task).name),
+            *unlike(parity),
         ),
-        warnings=_warnings(job, assessor, shipped),
+        warnings=(*_warnings(job, assessor, shipped), *_doubts(job, parity)),
     )
 
 
@@ -70,8 +76,8 @@ def _rivals(sides: Mapping[str, Assessment], shipped: Assessment) -> tuple[Rival
     names = {"baseline": "unpruned baseline", "float": "the same network in float", "shipped": "INT8"}
     files: dict[str, str] = {}
     for name, side in sides.items():
-        files.setdefault(side.artifact.manifest.sha256[side.artifact.manifest.model_file], name)
-    own = shipped.artifact.manifest.sha256[shipped.artifact.manifest.model_file]
+        files.setdefault(side.artifact.sha256, name)
+    own = shipped.artifact.sha256
     return tuple(_rival(names[name], sides[name], ships=digest == own) for digest, name in files.items())
 
 
@@ -100,7 +106,7 @@ def _about_artifact(job: Job, shipped: Assessment) -> ArtifactSummary:
         path=str(shipped.artifact.folder),
         format=manifest.format,
         precision=manifest.precision,
-        sha256=manifest.sha256[manifest.model_file],
+        sha256=shipped.artifact.sha256,
         size_bytes=shipped.artifact.size_bytes,
         compressed_size_bytes=shipped.compressed_size,
         notes=manifest.notes,
@@ -142,6 +148,14 @@ def _about_data(job: Job) -> dict[str, Any]:
     }
 
 
+def _doubts(job: Job, parity: Parity) -> list[str]:
+    """What is not quite the network that it was made from."""
+    if parity.sqnr_db >= ENOUGH_DB:
+        return []
+    near = f"{parity.sqnr_db:.1f} dB from its network, under {ENOUGH_DB:g} dB"
+    return [f"the {job.target.format} file is {near}: see the proof"]
+
+
 def _warnings(job: Job, assessor: Assessor, shipped: Assessment) -> tuple[str, ...]:
     found = []
     if job.data.demonstration:
@@ -151,6 +165,10 @@ def _warnings(job: Job, assessor: Assessor, shipped: Assessment) -> tuple[str, .
         )
     if job.random:
         found.append("random calibration: latency and size only, nothing is said about accuracy")
+    elif not job.data.labelled:
+        found.append(
+            "no labelled pictures: fidelity to the float network stands for accuracy, nothing was pruned"
+        )
     if job.request.batch > 1:
         found.append(f"MACs, memory access and latency are for {job.request.batch} pictures at once")
     profile = shipped.profile

@@ -92,7 +92,9 @@ def judge(
 def _gain(count: Gain, before: Figures, after: Figures, metric: str, *, on_target: bool) -> str:
     """`macs -50.0 %`, or an empty text where nothing was gained or nothing may be said."""
     old, new = _NUMBERS[count](before), _NUMBERS[count](after)
-    if old is None or new is None or new >= old or (count == "latency" and not on_target):
+    if old is None or new is None or new >= old:
+        return ""
+    if count == "latency" and (not on_target or SLOWER * new >= old):
         return ""
     if count == "accuracy":
         return f"{metric} {-100 * old:.2f} → {-100 * new:.2f} %"

@@ -26,13 +26,14 @@ class Prune:
     options: PruneOptions
 
     def apply(self, model: Model, context: Context) -> Model:
-        """The model without its least important channels, at most `macs` of the baseline's MACs.
+        """The model without its least important channels, within `macs`.
 
         Raises `BudgetError` where the budget is out of reach, `InputError` where nothing can be pruned,
         `RejectedError` where nothing need be, or where a run could not keep what comes out.
         """
         need_labels(context)
-        allowed = int(self.options.macs * cost(context.baseline.module, model.input_shape).macs)
+        start, macs = cost(context.baseline.module, model.input_shape).macs, self.options.macs
+        allowed = int(macs * start if macs <= 1 else macs)
         before = cost(model.module, model.input_shape).macs
         if before <= allowed:
             raise RejectedError(f"nothing to remove: {before:,} MACs are within {allowed:,} already")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgekit.data.batching import batches
 from edgekit.data.split import Data, Split
-from edgekit.errors import EdgekitError, InputError
+from edgekit.errors import InputError
 from edgekit.metrics import Score, metric_of
 from edgekit.model import Task
 from edgekit.parity import Array
@@ -20,6 +20,8 @@ from edgekit.progress import Progress
 from edgekit.stages.losses import Loss, distillation_loss, loss_of
 
 EVALUATION_BATCH = 128
+RISE_OF_ONE_STEP = 5
+"""So many steps, a fifth of which rise, make torch's schedule divide by zero."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,11 @@ def train(
     *,
     teacher: nn.Module | None = None,
     masks: Mapping[str, Tensor] | None = None,
-    before_epoch: Callable[[int], None] | None = None,
 ) -> None:
     """Train in place: SGD with Nesterov momentum; zeros in `masks` (name → bool) stay zero after every step.
 
     With a teacher the loss is (1 - d)·the task's + d·T²·KL(teacher ‖ student) at temperature T
-    (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `EdgekitError` when
+    (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `InputError` when
     the loss stops being finite.
     """
     if data.train is None or data.train.targets is None:
@@ -68,8 +69,6 @@ def train(
     loop = _Loop(module, how, math.ceil(len(data.train) / how.batch_size), teacher, masks or {})
     with progress.task(how.title, how.epochs * loop.steps_per_epoch) as advance:
         for epoch in range(how.epochs):
-            if before_epoch is not None:
-                before_epoch(epoch)
             for images, targets in batches(data.train, how.batch_size, rng=rng, augment=True):
                 loss = loop.step(_on(images, how.device), torch.from_numpy(targets).to(how.device))
                 advance(note=f"epoch {epoch + 1}/{how.epochs}, loss {loss:.3f}")
@@ -97,18 +96,19 @@ class _Loop:
             momentum=0.9,
             nesterov=True,
         )
+        steps = how.epochs * steps_per_epoch
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=how.learning_rate,
-            total_steps=how.epochs * steps_per_epoch,
-            pct_start=0.2,
+            total_steps=steps,
+            pct_start=0.4 if steps == RISE_OF_ONE_STEP else 0.2,
             cycle_momentum=False,
         )
 
     def step(self, images: Tensor, targets: Tensor) -> float:
         loss = self._loss(images, targets)
         if not torch.isfinite(loss):
-            raise EdgekitError(
+            raise InputError(
                 f"{self.how.title}: the loss is no longer finite",
                 hint="a smaller learning rate in the recipe, or look for NaN in the data",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,15 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_runs import MODEL, STAGES, WEIGHTED, WIDTH, recipe, request
 
+import edgekit
 from edgekit.artifact import load_artifact
+from edgekit.bench import Candidate, Failure
+from edgekit.data.random import random_data
 from edgekit.errors import BudgetError, InputError, MissingError
-from edgekit.model import Source
-from edgekit.pipeline import compress, resolve
+from edgekit.measurement import Profile
+from edgekit.model import Preprocessing, Source
+from edgekit.pipeline import assess, compress, resolve
+from edgekit.stages.training import recalibrate
 from edgekit.zoo import build
 
 pytestmark = pytest.mark.usefixtures("brief")
@@ -49,6 +55,8 @@ def test_latency_only_says_nothing_about_accuracy(tmp_path: Path) -> None:
     done = compress(resolve(request(tmp_path, recipe="latency-only", target="host")))
     assert all(step.accuracy is None and step.val_accuracy is None for step in done.report.steps)
     assert any("random calibration" in line for line in done.report.warnings)
+    assert all("random calibration" in step.reason for step in done.report.steps)
+    assert done.report.recipe["budget"]["accuracy_drop"] is None
     assert done.report.steps[-1].latency_ms is not None
 
 
@@ -61,7 +69,10 @@ def test_unlabelled_pictures_calibrate_given_weights(tmp_path: Path) -> None:
         Image.fromarray(noise).save(pictures / f"{index}.png")
     torch.manual_seed(0)
     weights = tmp_path / "weights.safetensors"
-    save_file(build(Source(name=MODEL, num_classes=7, width=WIDTH)).state_dict(), weights)
+    network = build(Source(name=MODEL, num_classes=7, width=WIDTH))
+    ready = Preprocessing(height=32, width=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+    recalibrate(network, random_data(ready, seed=0).calibration, "cpu")  # else activations die out on the way
+    save_file(network.state_dict(), weights)
     done = compress(resolve(request(tmp_path, data=pictures, weights=weights, recipe=recipe(tmp_path))))
     rows = {step.stage: step for step in done.report.steps}
     assert rows["export"].accuracy is None
@@ -70,6 +81,10 @@ def test_unlabelled_pictures_calibrate_given_weights(tmp_path: Path) -> None:
     assert "no labelled" in rows["prune"].reason
     assert rows["quantize"].kept
     assert done.report.model["classes"] == 7
+    assert done.report.budget_failures == ()
+    assert done.report.recipe["budget"]["accuracy_drop"] is None
+    with pytest.raises(InputError, match="--max-accuracy-drop without labelled"):
+        resolve(request(tmp_path, data=pictures, weights=weights, max_accuracy_drop=1))
 
 
 def test_weights_without_data_are_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -119,3 +134,22 @@ def test_other_targets_ship_what_their_runtime_ran(target: str, batch: int, tmp_
     else:  # this machine is an Intel CPU: there the faster file ships
         assert target == "intel-cpu"
         assert "faster" in quantized.reason or "slower" in quantized.reason
+
+
+def test_int8_that_fails_in_the_last_run_gives_way_to_float(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = assess.compare
+
+    def failing(candidates: list[Candidate], *arguments: Any, **options: Any) -> dict[str, Profile | Failure]:
+        found: dict[str, Profile | Failure] = honest(candidates, *arguments, **options)
+        return found | {name: Failure("hang", "no answer") for name in found if name.startswith("shipped|")}
+
+    monkeypatch.setattr(assess, "compare", failing)
+    stages = '[[stages]]\nkind = "quantize"\nmethod = "ptq"\ncalibration_samples = 64\n'
+    report = compress(resolve(request(tmp_path, recipe=recipe(tmp_path, stages=stages)))).report
+    quantized = report.steps[1]
+    assert (report.artifact.precision, quantized.kept) == ("fp32", False)
+    assert quantized.reason == "onnxruntime: no answer"
+    assert {rival.name: rival.latency_ms for rival in report.rivals}["INT8"] is None
+    assert edgekit.load(tmp_path / "run").quantization is None

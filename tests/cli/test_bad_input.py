@@ -67,6 +67,15 @@ def test_a_recipe_with_a_misspelt_key(tmp_path: Path) -> None:
     assert "stages.0.prune.mac: no such key; did you mean macs?" in error
 
 
+@pytest.mark.parametrize("pattern", ["2:0", "0:4", "4:4", "5:4", "2-4"])
+def test_a_recipe_with_an_impossible_pattern(tmp_path: Path, pattern: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f'id = "odd"\ntitle = "odd"\n[[stages]]\nkind = "sparsify"\npattern = "{pattern}"\n')
+    error = refused("mobilenetv2", "-t", "jetson", "-r", str(path))
+    assert f"{path} has" in error
+    assert "stages.0.sparsify.pattern" in error
+
+
 @pytest.mark.parametrize("name", ["run.json", "holiday.jpg"])
 def test_an_output_folder_that_holds_something(tmp_path: Path, name: str) -> None:
     (tmp_path / "out").mkdir()

@@ -64,6 +64,11 @@ def test_a_proxy_neither_rejects_nor_keeps() -> None:
     assert verdict(replace(BEFORE, latency_ms=1.0), "latency", on_target=False)[0] is False
 
 
+def test_noise_is_no_gain() -> None:
+    assert verdict(replace(BEFORE, latency_ms=1.99), "latency") == (False, "no gain on latency")
+    assert verdict(replace(BEFORE, latency_ms=1.9), "latency") == (True, "latency -5.0 %")
+
+
 def test_noise_is_no_slowdown() -> None:
     assert verdict(replace(BEFORE, size=25, latency_ms=2.03), "latency", "size")[0] is True
 

@@ -1,0 +1,47 @@
+"""The training loop where it is short, and where it goes wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from edgekit.data.random import random_data
+from edgekit.data.split import Data, Part
+from edgekit.errors import InputError
+from edgekit.model import Preprocessing
+from edgekit.progress import Silent
+from edgekit.stages.training import Training, train
+
+
+def pictures(count: int) -> Data:
+    ready = Preprocessing(height=8, width=8, mean=(0.5,) * 3, std=(0.5,) * 3)
+    data = random_data(ready, seed=0)
+    calibration = data.calibration
+    assert isinstance(calibration, Part)
+    some = replace(calibration, indices=calibration.indices[:count], targets=np.arange(count) % 2)
+    return replace(data, train=some, labels=("a", "b"))
+
+
+def how(**options: float) -> Training:
+    values = {"epochs": 1, "learning_rate": 0.1, "batch_size": 4} | options
+    return Training(task="classification", seed=0, device="cpu", title="t", **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", range(1, 8))
+def test_any_number_of_steps_can_be_trained(steps: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    train(network, pictures(4 * steps), how(), Silent())
+    assert all(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_is_the_recipes_fault() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    with pytest.raises(InputError, match="no longer finite") as error:
+        train(network, pictures(8), how(learning_rate=1e30, epochs=6), Silent())
+    assert "learning rate" in error.value.hint
