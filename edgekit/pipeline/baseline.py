@@ -19,10 +19,10 @@ from edgekit.pipeline.job import Job, content_key
 from edgekit.pipeline.network import new_model, with_weights
 from edgekit.progress import Progress
 from edgekit.quantizer.fold import folded_graph
-from edgekit.stages.training import Training, recalibrate, train
+from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
 from edgekit.zoo.hub import WeightsFile
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised when the training loop changes what it gives for the same options: cached baselines are then stale."""
 HEAD_RATE = 0.1
 """Given weights with a fresh head are fine-tuned at this share of the recipe's learning rate."""
@@ -126,6 +126,7 @@ def _trained(job: Job, model: Model, progress: Progress) -> Model:
         seed=job.request.seed,
         device=device,
         title="train the baseline",
+        adaptive=needs_adaptive(model.module),
     )
     train(model.module.train(), job.data, how, progress)
     if job.data.train is not None:

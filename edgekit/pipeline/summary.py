@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgekit.bench import disturbance
 from edgekit.metrics import metric_of
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.budget import failures, unlike
 from edgekit.pipeline.command import command_line
+from edgekit.pipeline.doubts import doubts
 from edgekit.pipeline.job import Job
-from edgekit.pipeline.proof import ENOUGH_DB
 from edgekit.pipeline.rows import latency
 from edgekit.pipeline.versions import versions
 from edgekit.report import ArtifactSummary, LayerRow, Parity, Report, Rival, Step
@@ -51,7 +50,7 @@ def summarize(
             *failures(job.recipe.budget, steps[0], steps[-1], metric=metric_of(job.entry.task).name),
             *unlike(parity),
         ),
-        warnings=(*_warnings(job, assessor, shipped), *_doubts(job, parity)),
+        warnings=tuple(doubts(assessor, shipped, steps, parity)),
     )
 
 
@@ -146,44 +145,3 @@ def _about_data(job: Job) -> dict[str, Any]:
         "skipped": list(data.skipped),
         **sizes,
     }
-
-
-def _doubts(job: Job, parity: Parity) -> list[str]:
-    """What is not quite the network that it was made from."""
-    if parity.sqnr_db >= ENOUGH_DB:
-        return []
-    near = f"{parity.sqnr_db:.1f} dB from its network, under {ENOUGH_DB:g} dB"
-    return [f"the {job.target.format} file is {near}: see the proof"]
-
-
-def _warnings(job: Job, assessor: Assessor, shipped: Assessment) -> tuple[str, ...]:
-    found = []
-    if job.data.demonstration:
-        found.append(
-            f"trained on built-in demonstration data ({job.data.name}: handwritten digits): "
-            "give your own with --data DIR"
-        )
-    if job.random:
-        found.append("random calibration: latency and size only, nothing is said about accuracy")
-    elif not job.data.labelled:
-        found.append(
-            "no labelled pictures: fidelity to the float network stands for accuracy, nothing was pruned"
-        )
-    if job.request.batch > 1:
-        found.append(f"MACs, memory access and latency are for {job.request.batch} pictures at once")
-    profile = shipped.profile
-    if profile and (noise := disturbance(profile.before, profile.after)):
-        found.append(f"the machine was not quiet while latency was measured: {noise}")
-    if not assessor.on_target:
-        found.append(
-            f"{job.target.title} was not at hand: latencies are {assessor.runtime}'s on this machine, "
-            "a proxy that decided nothing"
-        )
-        ran = profile.executed if profile and shipped.model.quantization else None
-        if ran and ran.float_operators:
-            found.append(
-                f"{assessor.runtime} computed {ran.float_operators} of "
-                f"{ran.integer_operators + ran.float_operators} convolutions and linear layers of the INT8 file in "
-                "float, as it is written: its latency here says nothing about the device"
-            )
-    return tuple(found)

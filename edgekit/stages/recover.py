@@ -10,7 +10,7 @@ from edgekit.model import Event, Model
 from edgekit.recipe import RecoverOptions
 from edgekit.stages import Context, RejectedError
 from edgekit.stages.sparsity import zero_masks
-from edgekit.stages.training import Training, outputs, recalibrate, score, train
+from edgekit.stages.training import Training, needs_adaptive, outputs, recalibrate, score, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,6 +44,7 @@ class Recover:
             title="recover",
             distillation=options.distillation,
             temperature=options.temperature,
+            adaptive=needs_adaptive(module),
         )
         train(
             module.train(),

@@ -20,6 +20,8 @@ from edgekit.progress import Progress
 from edgekit.stages.losses import Loss, distillation_loss, loss_of
 
 EVALUATION_BATCH = 128
+ADAM_SHARE, ADAM_DECAY, CLIP = 0.02, 0.01, 1.0
+"""AdamW's rate as a share of what a recipe asks of SGD, its decay, and the norm that gradients are clipped to."""
 RISE_OF_ONE_STEP = 5
 """So many steps, a fifth of which rise, make torch's schedule divide by zero."""
 
@@ -39,6 +41,8 @@ class Training:
     label_smoothing: float = 0.1
     distillation: float = 0.0
     temperature: float = 2.0
+    adaptive: bool = False
+    """AdamW on clipped gradients instead of SGD: for networks without batch norm, see `needs_adaptive`."""
 
     @property
     def loss(self) -> Loss:
@@ -88,18 +92,11 @@ class _Loop:
         self.teacher = None if teacher is None else on_device(teacher, how.device).eval()
         parameters = dict(module.named_parameters())
         self.masked = [(parameters[name], mask.to(how.device)) for name, mask in masks.items()]
-        decayed = [value for value in parameters.values() if value.dim() > 1]
-        plain = [value for value in parameters.values() if value.dim() <= 1]
-        self.optimizer = torch.optim.SGD(
-            [{"params": decayed, "weight_decay": how.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=how.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-        )
+        self.optimizer = _optimizer(list(parameters.values()), how)
         steps = how.epochs * steps_per_epoch
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
-            max_lr=how.learning_rate,
+            max_lr=self.optimizer.param_groups[0]["lr"],
             total_steps=steps,
             pct_start=0.4 if steps == RISE_OF_ONE_STEP else 0.2,
             cycle_momentum=False,
@@ -114,6 +111,8 @@ class _Loop:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.how.adaptive:
+            nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
         self.optimizer.step()
         self.schedule.step()
         with torch.no_grad():
@@ -130,6 +129,25 @@ class _Loop:
             soft = self.teacher(images)
         share = self.how.distillation
         return (1 - share) * hard + share * distillation_loss(logits, soft, self.how.temperature)
+
+
+def needs_adaptive(module: nn.Module) -> bool:
+    """Whether no batch norm makes a network indifferent to the scale of its weights, as the recipes' SGD wants it.
+
+    SqueezeNet's last ReLU dies under it: 10 % on digits, 97 % with AdamW (Loshchilov and Hutter 2019).
+    """
+    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules())
+
+
+def _optimizer(parameters: list[nn.Parameter], how: Training) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [value for value in parameters if value.dim() > 1], "weight_decay": how.weight_decay},
+        {"params": [value for value in parameters if value.dim() <= 1], "weight_decay": 0.0},
+    ]
+    if how.adaptive:
+        groups[0]["weight_decay"] = ADAM_DECAY
+        return torch.optim.AdamW(groups, lr=ADAM_SHARE * how.learning_rate)
+    return torch.optim.SGD(groups, lr=how.learning_rate, momentum=0.9, nesterov=True)
 
 
 def recalibrate(module: nn.Module, split: Split, device: str) -> None:

@@ -96,11 +96,8 @@ def architecture(model: str, arguments: Sequence[str] = (), task: Task | None = 
     if factory.FORM.fullmatch(model):
         code = factory.find_factory(model).code_sha256
         return _own(model, "own", {"name": model, "code": code, "arguments": given}, given, task)
-    if given:
-        raise InputError(
-            f"{model} takes no --factory-arg", hint="it is for package.module:factory, timm, torchvision"
-        )
     if Path(model).suffix == program.SUFFIX:
+        _only(model, given, ())
         shape = vet_program(Path(model)).input_shape
         digest = program.keep_program(Path(model))
         return Architecture(
@@ -112,7 +109,7 @@ def architecture(model: str, arguments: Sequence[str] = (), task: Task | None = 
             program=digest,
             input_shape=shape,
         )
-    return _of_zoo(model, task)
+    return _of_zoo(model, task, given)
 
 
 def build(source: Source) -> nn.Module:
@@ -143,7 +140,14 @@ def _own(
     )
 
 
-def _of_zoo(model: str, task: Task | None) -> Architecture:
+def _only(model: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Raise `InputError` for a `--factory-arg` that the network has no place for."""
+    if extra := sorted(given.keys() - set(known)):
+        takes = f"it takes {', '.join(known)}" if known else "a .pt2 file is built already"
+        raise InputError(f"{model} takes no --factory-arg {extra[0]}", hint=takes)
+
+
+def _of_zoo(model: str, task: Task | None, given: Mapping[str, Any]) -> Architecture:
     known = {entry.name: entry for entry in catalogue()}
     if model not in known:
         if Path(model).suffix in WEIGHTS_FILES:
@@ -152,6 +156,9 @@ def _of_zoo(model: str, task: Task | None) -> Architecture:
             )
         raise unknown("model", model, known, hint=f"({FORMS})")
     entry = known[model]
+    _only(model, given, ("in_channels",))
+    if given.get("in_channels", 3) not in (1, 3):
+        raise InputError(f"{model} reads pictures of 1 channel or 3, not {given['in_channels']!r}")
     if task not in (None, entry.task):
         raise InputError(f"{model} is for {entry.task}, not {task}", hint="leave --task out")
     return Architecture(
@@ -161,6 +168,7 @@ def _of_zoo(model: str, task: Task | None) -> Architecture:
         origin=entry.name,
         identity=entry.name,
         published=entry,
+        arguments=given,
     )
 
 

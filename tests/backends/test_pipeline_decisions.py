@@ -15,11 +15,12 @@ from small_runs import MODEL, STAGES, WEIGHTED, WIDTH, recipe, request
 import edgekit
 from edgekit.artifact import load_artifact
 from edgekit.bench import Candidate, Failure
+from edgekit.bench import compare as measured_together
 from edgekit.data.random import random_data
 from edgekit.errors import BudgetError, InputError, MissingError
 from edgekit.measurement import Profile
 from edgekit.model import Preprocessing, Source
-from edgekit.pipeline import assess, compress, resolve
+from edgekit.pipeline import compress, resolve
 from edgekit.stages.training import recalibrate
 from edgekit.zoo import build
 
@@ -139,13 +140,11 @@ def test_other_targets_ship_what_their_runtime_ran(target: str, batch: int, tmp_
 def test_int8_that_fails_in_the_last_run_gives_way_to_float(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = assess.compare
-
     def failing(candidates: list[Candidate], *arguments: Any, **options: Any) -> dict[str, Profile | Failure]:
-        found: dict[str, Profile | Failure] = honest(candidates, *arguments, **options)
+        found: dict[str, Profile | Failure] = measured_together(candidates, *arguments, **options)
         return found | {name: Failure("hang", "no answer") for name in found if name.startswith("shipped|")}
 
-    monkeypatch.setattr(assess, "compare", failing)
+    monkeypatch.setattr("edgekit.pipeline.assess.compare", failing)
     stages = '[[stages]]\nkind = "quantize"\nmethod = "ptq"\ncalibration_samples = 64\n'
     report = compress(resolve(request(tmp_path, recipe=recipe(tmp_path, stages=stages)))).report
     quantized = report.steps[1]

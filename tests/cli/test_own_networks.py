@@ -78,6 +78,7 @@ def test_a_factory_is_exported_with_its_weights(nets: str, tmp_path: Path) -> No
         ("{nets}:tiny", ("--factory-arg", "depth"), "is not KEY=VALUE"),
         ("{nets}:tiny", ("--width", "0.5"), "no width multiplier"),
         ("mobilenetv2", ("--factory-arg", "a=1"), "takes no --factory-arg"),
+        ("mobilenetv2", ("--factory-arg", "in_channels=2"), "1 channel or 3, not 2"),
         ("mobilenetv2", ("--task", "segmentation"), "is for classification"),
         ("mobilenetv2", ("--task", "detection"), "--task"),
         ("net.pt2", (), "net.pt2 is missing"),

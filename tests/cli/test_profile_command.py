@@ -49,6 +49,11 @@ def test_the_static_side_of_a_network() -> None:
     assert document["latency"] is None
     oblong = json.loads(run("profile", "squeezenet1.1", "--input-size", "48x96", "--json").stdout)
     assert oblong["input_shape"] == [1, 3, 48, 96]
+    grey = json.loads(
+        run("profile", "mobilenetv2", "--factory-arg", "in_channels=1", "--json").stdout
+    )  # the stem reads a third as much
+    assert grey["input_shape"] == [1, 1, 224, 224]
+    assert document["params"] - grey["params"] == 32 * 2 * 9
     table = run("profile", "mobilenetv2", "--input-size", "64", "--layers").stdout
     assert "3.5 M" in table
     assert "depthwise 3x3" in table

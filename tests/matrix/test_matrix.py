@@ -18,6 +18,8 @@ from edgekit.zoo.entries import CATALOGUE, ENTRIES
 
 RUNS = Path("runs") / "matrix"
 ENOUGH_DB = 25
+LEARNT = {"classification": 0.9, "segmentation": 0.8}
+"""What a baseline must reach for its table to mean anything."""
 pytestmark = [pytest.mark.matrix, pytest.mark.timeout(3600)]
 
 
@@ -39,6 +41,7 @@ def test_the_default_recipe_ships(network: str, target: str) -> None:
     report = json.loads(done.stdout)
     parity, quantized = report["parity"], report["steps"][-2]
     assert parity["sqnr_db"] >= ENOUGH_DB or parity["first_divergence"]
+    assert report["steps"][0]["accuracy"] >= LEARNT[report["model"]["task"]]
     assert report["steps"][-1]["accuracy"] >= report["steps"][0]["accuracy"] - 0.02
     if report["artifact"]["precision"] == "int8":
         assert parity["integer_operators_in_file"] == parity["weighted_operators"] > 0

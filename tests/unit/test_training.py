@@ -12,9 +12,10 @@ from torch import nn
 from edgekit.data.random import random_data
 from edgekit.data.split import Data, Part
 from edgekit.errors import InputError
-from edgekit.model import Preprocessing
+from edgekit.model import Preprocessing, Source
 from edgekit.progress import Silent
-from edgekit.stages.training import Training, train
+from edgekit.stages.training import Training, needs_adaptive, train
+from edgekit.zoo import build
 
 
 def pictures(count: int) -> Data:
@@ -38,6 +39,16 @@ def test_any_number_of_steps_can_be_trained(steps: int) -> None:
     before = [parameter.detach().clone() for parameter in network.parameters()]
     train(network, pictures(4 * steps), how(), Silent())
     assert all(not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def test_without_batch_norm_nothing_bounds_a_step_but_the_optimizer() -> None:
+    assert needs_adaptive(build(Source(name="squeezenet1.1", num_classes=2)))
+    assert not needs_adaptive(build(Source(name="mobilenetv2", num_classes=2)))
+    layer = nn.Linear(192, 2)
+    network, before = nn.Sequential(nn.Flatten(), layer), layer.weight.detach().clone()
+    train(network, pictures(4), replace(how(learning_rate=1.0), adaptive=True), Silent())
+    moved = (layer.weight.detach() - before).abs().max()
+    assert 0 < moved <= 0.021  # Adam's first step is its rate, whatever the gradient
 
 
 def test_a_loss_that_is_not_finite_is_the_recipes_fault() -> None:

@@ -1,0 +1,59 @@
+"""What a reader should know before believing a run's figures: its warnings, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgekit.bench import disturbance
+from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.job import Job
+from edgekit.pipeline.proof import ENOUGH_DB
+from edgekit.report import Parity, Step
+
+
+def doubts(assessor: Assessor, shipped: Assessment, steps: tuple[Step, ...], parity: Parity) -> Iterator[str]:
+    """The warnings of a run, about its data, its latencies and its file, in this order."""
+    yield from _about_data(assessor.job, steps[0])
+    yield from _about_latency(assessor, shipped)
+    if parity.sqnr_db < ENOUGH_DB:
+        near = f"{parity.sqnr_db:.1f} dB from its network, under {ENOUGH_DB:g} dB"
+        yield f"the {assessor.job.target.format} file is {near}: see the proof"
+
+
+def _about_data(job: Job, start: Step) -> Iterator[str]:
+    if job.data.demonstration:
+        yield (
+            f"trained on built-in demonstration data ({job.data.name}: handwritten digits): "
+            "give your own with --data DIR"
+        )
+    if job.random:
+        yield "random calibration: latency and size only, nothing is said about accuracy"
+    elif not job.data.labelled:
+        yield "no labelled pictures: fidelity to the float network stands for accuracy, nothing was pruned"
+    reached, classes = start.val_accuracy, len(job.data.labels)
+    if job.entry.task == "classification" and reached is not None and reached < 2 / classes:
+        yield (
+            f"the baseline is hardly better than chance ({100 * reached:.1f} % of {classes} classes): "
+            "what follows compares nothing; train it better, or give --weights"
+        )
+
+
+def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
+    job, profile = assessor.job, shipped.profile
+    if job.request.batch > 1:
+        yield f"MACs, memory access and latency are for {job.request.batch} pictures at once"
+    if profile and (noise := disturbance(profile.before, profile.after)):
+        yield f"the machine was not quiet while latency was measured: {noise}"
+    if assessor.on_target:
+        return
+    yield (
+        f"{job.target.title} was not at hand: latencies are {assessor.runtime}'s on this machine, "
+        "a proxy that decided nothing"
+    )
+    ran = profile.executed if profile and shipped.model.quantization else None
+    if ran and ran.float_operators:
+        weighted = ran.integer_operators + ran.float_operators
+        yield (
+            f"{assessor.runtime} computed {ran.float_operators} of {weighted} convolutions and linear layers of the "
+            "INT8 file in float, as it is written: its latency here says nothing about the device"
+        )
