@@ -38,7 +38,11 @@ def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
     """
     content = path.read_bytes()
     reference = folded_graph(model) if model.quantization is None else quantized_graph(model)
-    runs = [list(_compare(reference, content, batch)) for batch in batches_of(images, model.input_shape[0])]
+    batches = batches_of(images, model.input_shape[0])
+    runs = [
+        list(_compare(node_values(reference, batch), values, reference, content))
+        for batch, values in zip(batches, tensor_values(content, batches), strict=True)
+    ]
     return [min(versions, key=lambda layer: layer.sqnr_db) for versions in zip(*runs, strict=True)]
 
 
@@ -49,10 +53,11 @@ def first_divergence(
     return next((layer for layer in layer_parity(model, path, images) if layer.sqnr_db < threshold_db), None)
 
 
-def _compare(reference: fx.GraphModule, content: bytes, batch: Array) -> Iterator[LayerParity]:
-    expected, seen = node_values(reference, batch), set()
+def _compare(
+    expected: dict[str, Array], values: dict[int, Array], reference: fx.GraphModule, content: bytes
+) -> Iterator[LayerParity]:
+    seen, graph = set(), read_graph(content)
     nodes = {node.name: node for node in reference.graph.nodes}
-    values, graph = tensor_values(content, batch), read_graph(content)
     integers = {node_of(tensor.name) for tensor in graph.activations if tensor.dtype == "INT8"}
     for tensor in graph.activations:
         name = node_of(tensor.name)

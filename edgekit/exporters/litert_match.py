@@ -52,7 +52,7 @@ def match(graph: fx.GraphModule, content: bytes, input_shape: tuple[int, int, in
     generator = np.random.default_rng(0)
     batches = [generator.standard_normal(input_shape, dtype=np.float32) for _ in range(_SAMPLES)]
     nodes = [_sorted(node_values(graph, batch)) for batch in batches]
-    tensors = [_sorted(tensor_values(content, batch)) for batch in batches]
+    tensors = [_sorted(values) for values in tensor_values(content, batches)]
     equal = {
         index: [name for name in nodes[0] if all(map(_agree, _each(tensors, index), _each(nodes, name)))]
         for index in tensors[0]

@@ -26,6 +26,7 @@ from edgekit.exporters.litert_counts import LitertCounts, litert_counts
 from edgekit.exporters.litert_divergence import first_divergence, layer_parity
 from edgekit.exporters.litert_graph import pack, read_graph, unpack
 from edgekit.exporters.litert_names import node_of
+from edgekit.exporters.litert_run import verify_loads
 from edgekit.exporters.litert_weights import integer_weights, settle_weights
 from edgekit.files import sha256
 from edgekit.model import Model, Preprocessing, Source
@@ -374,3 +375,18 @@ def test_counting_needs_no_torch(gated_int8: Exported) -> None:
 
 if __name__ == "__main__":
     export(gated(), TARGET, Path(sys.argv[1]))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model, whatever its name"])
+def test_what_litert_cannot_open_is_refused_in_a_child(content: bytes) -> None:
+    with pytest.raises(InputError, match=r"LiteRT (refuses|crashed on) the file"):
+        verify_loads(content)
+
+
+def test_a_crash_of_litert_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    with pytest.raises(InputError, match=r"LiteRT crashed on the file \(signal 11\)"):
+        verify_loads(b"")
