@@ -8,11 +8,13 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from edgekit import files
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
-from edgekit.graph.refit import refit, set_tensor
+from edgekit.graph.refit import refit, set_tensor, tie
+from edgekit.graph.trace import first_names
 from edgekit.model import Event, Model, Preprocessing, Quantization, Source, Task
 from edgekit.zoo import build
 from edgekit.zoo.program import SUFFIX, keep_program, kept_program
@@ -38,8 +40,11 @@ class Structure(Frozen):
 
 
 def save_model(model: Model, folder: Path) -> None:
-    """Write a model into a folder; the same model gives the same bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
+    """Write a model into a folder; the same model gives the same bytes.
+
+    A tensor that the network holds under several names is written under the first.
+    """
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in _own(model.module).items()}
     files.write_bytes(folder / WEIGHTS, save(tensors))
     structure = Structure(
         name=model.name,
@@ -73,12 +78,19 @@ def load_model(folder: Path) -> Model:
     if structure.source.program is not None and keep_program(folder / PROGRAM) != structure.source.program:
         raise InputError(f"{folder / PROGRAM} is not the file that the run was made with")
     module = build(structure.source)
-    own = module.state_dict()
+    own, names = _own(module), first_names(module)
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())[:5]
         raise InputError(f"{folder / WEIGHTS} does not fit {structure.source.name}: {', '.join(odd)}")
     with torch.no_grad():
         for name, tensor in tensors.items():
             set_tensor(module, name, tensor)
+    tie(module, names)
     refit(module)
     return Model(module=module.eval(), **{name: getattr(structure, name) for name in Structure.model_fields})
+
+
+def _own(module: nn.Module) -> dict[str, Tensor]:
+    """What a network's state is, each tensor once."""
+    first, state = first_names(module), module.state_dict()
+    return {name: value for name, value in state.items() if first[name] == name or first[name] not in state}

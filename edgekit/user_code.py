@@ -11,6 +11,8 @@ from typing import Final
 _OURS: Final = (str(Path(__file__).parent),)
 _STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _INSTALLED: Final = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_PACKAGES: Final = ("site-packages", "dist-packages")
+"""What folders of installed packages are called: the environment's, the system's, and those of `pip --user`."""
 _MACHINERY: Final = frozenset(("torch", "torchao", "functorch", "sympy", "mpmath", "numpy"))
 """Installed packages in which a user's network fails without being at fault."""
 
@@ -23,7 +25,7 @@ def user_line(error: BaseException) -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shown(error.filename)}:{error.lineno}: {(error.text or '').strip()}".removesuffix(": ")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not is_library(frame.filename)]
     if not frames:
         return ""
     last = frames[-1]
@@ -38,14 +40,23 @@ def described(error: BaseException) -> str:
     return f"{what}\n  at {place}" if place else what
 
 
-def _is_users(filename: str) -> bool:
+def installed_package(filename: str) -> str:
+    """The first part of a path below a folder of installed packages: `torch`; empty where it lies in none."""
+    *folders, _ = parts = Path(filename).parts
+    places = [place for place, part in enumerate(folders, start=1) if part in _PACKAGES]
+    if places:
+        return parts[places[-1]]
+    folder = next((folder for folder in _INSTALLED if _below(filename, (folder,))), "")
+    return Path(filename).relative_to(folder).parts[0] if folder else ""
+
+
+def is_library(filename: str) -> bool:
+    """Whether a file is edgekit's, Python's, or of what a user's network computes with."""
     if filename.startswith("<") or _below(filename, _OURS):
-        return False
-    for folder in _INSTALLED:  # before the standard library, which they may lie in
-        if _below(filename, (folder,)):
-            package = Path(filename).relative_to(folder).parts[0]
-            return package not in _MACHINERY
-    return not _below(filename, _STANDARD)
+        return True
+    if package := installed_package(filename):  # before the standard library, which it may lie in
+        return package in _MACHINERY
+    return _below(filename, _STANDARD)
 
 
 def _below(filename: str, folders: tuple[str, ...]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.bench.candidate import Candidate, float_candidates, precisions
-from edgekit.bench.latency import Protocol, compare, measure
+from edgekit.bench.latency import Protocol, compare, fastest, measure
 from edgekit.bench.prediction import predict, predict_split
 from edgekit.bench.steadiness import disturbance
 from edgekit.devices import Failure
@@ -14,6 +14,7 @@ __all__ = [
     "Protocol",
     "compare",
     "disturbance",
+    "fastest",
     "float_candidates",
     "measure",
     "precisions",

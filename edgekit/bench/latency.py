@@ -21,7 +21,7 @@ from edgekit.parity import batches_of
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from edgekit.artifact import ArtifactFolder
 
@@ -105,6 +105,18 @@ def compare(
         or _profile(candidate, blocks[candidate.name], device.name, threads, states=states, source=source)
         for candidate in candidates
     }
+
+
+def fastest(
+    candidates: Sequence[Candidate], measured: Mapping[str, Profile | Failure]
+) -> tuple[Candidate, Profile]:
+    """The one with the least median; raises `MeasurementError` with what became of each where all failed."""
+    outcomes = [(candidate, measured[candidate.name]) for candidate in candidates]
+    profiles = [(candidate, found) for candidate, found in outcomes if isinstance(found, Profile)]
+    if not profiles:
+        failed = [f"{one.runtime}: {found.reason}" for one, found in outcomes if isinstance(found, Failure)]
+        raise MeasurementError("; ".join(failed))
+    return min(profiles, key=lambda pair: pair[1].p50_ms)
 
 
 def measure(

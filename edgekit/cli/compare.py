@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgekit.cli import options
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
-from edgekit.errors import BudgetError, InconclusiveError, InputError, MissingError
+from edgekit.errors import BudgetError, InconclusiveError, InputError, MeasurementError
 from edgekit.request import Request
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.gate.case import Case
-    from edgekit.gate.history import Drift
-    from edgekit.gate.result import GateResult
+    from edgekit.gate.document import Document
+    from edgekit.gate.result import CaseResult
+    from edgekit.gate.self_test import SelfTest
+    from edgekit.gate.suite import Terms
 
 
 class Metric(StrEnum):
@@ -43,17 +45,61 @@ Base = Annotated[
 ]
 Candidate = Annotated[Path | None, typer.Argument(help="The file that may have become slower.")]
 MaxRegression = Annotated[
-    str, typer.Option("--max-regression", metavar="SHARE", help="What is still no regression: `5%` or 0.05.")
+    str | None,
+    typer.Option(
+        "--max-regression",
+        metavar="SHARE",
+        help="What is still no regression: `5%` or 0.05. This and the limits below hold for the cases of a suite "
+        "that give none of their own. Default: 5%.",
+    ),
+]
+MaxSizeGrowth = Annotated[
+    str | None, typer.Option("--max-size-growth", metavar="SHARE", help="Of the files. Default: 5%.")
+]
+MaxMemoryGrowth = Annotated[
+    str | None,
+    typer.Option("--max-memory-growth", metavar="SHARE", help="Of the process's peak. Default: 10%."),
+]
+MaxAccuracyDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-accuracy-drop",
+        metavar="POINTS",
+        min=0,
+        help="Of the figures in the runs' reports. Default: 1 point.",
+    ),
+]
+MaxParityLoss = Annotated[
+    float | None,
+    typer.Option(
+        "--max-parity-loss",
+        metavar="DB",
+        min=0,
+        help="Decibels of the known answers' SQNR, where it ends under 25. Default: 6.",
+    ),
+]
+MaxFloatOperators = Annotated[
+    int | None,
+    typer.Option(
+        "--max-float-operators",
+        metavar="N",
+        min=0,
+        help="Weighted operators that fell back to float, more than in the base. Default: 0.",
+    ),
 ]
 MaxTime = Annotated[
     float,
     typer.Option("--max-time", metavar="SECONDS", min=1, help="For each case; then it stays inconclusive."),
 ]
-MetricOption = Annotated[Metric, typer.Option("--metric", help="The percentile that is gated.")]
+MetricOption = Annotated[
+    Metric | None, typer.Option("--metric", help="The percentile that is gated. Default: p50.")
+]
 Inconclusive = Annotated[
     Open, typer.Option("--inconclusive", help="What an open verdict is: exit 5, or a pass.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Compare two different models all the same.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Compare other models, inputs, formats, options all the same.")
+]
 Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML.")]
 Markdown = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="Write a job's summary.")]
 GithubBenchmark = Annotated[
@@ -70,11 +116,19 @@ History = Annotated[
     ),
 ]
 Slowdown = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--inject-slowdown",
         metavar="SHARE",
         help="Make each call of the candidate so much longer: a test of the gate with a known regression.",
+    ),
+]
+SelfTestOption = Annotated[
+    bool,
+    typer.Option(
+        "--self-test",
+        help="Compare BASE with itself, and with itself slowed by --inject-slowdown (default: 10%): exit 1 if the "
+        "gate calls the first a regression, or misses the second.",
     ),
 ]
 
@@ -84,12 +138,18 @@ def compare(
     candidate: Candidate = None,
     *,
     device: options.Device = Request.device,
-    max_regression: MaxRegression = "5%",
-    metric: MetricOption = Metric.p50,
+    max_regression: MaxRegression = None,
+    metric: MetricOption = None,
+    max_size_growth: MaxSizeGrowth = None,
+    max_memory_growth: MaxMemoryGrowth = None,
+    max_accuracy_drop: MaxAccuracyDrop = None,
+    max_parity_loss: MaxParityLoss = None,
+    max_float_operators: MaxFloatOperators = None,
     max_time: MaxTime = 600,
     threads: options.Threads = Request.threads,
     inconclusive: Inconclusive = Open.exit_5,
-    inject_slowdown: Slowdown = "0",
+    inject_slowdown: Slowdown = None,
+    self_test: SelfTestOption = False,
     force: Force = False,
     junit: Junit = None,
     markdown: Markdown = None,
@@ -100,95 +160,108 @@ def compare(
 ) -> None:
     """Compare the latency of two files on one device, interleaved, until the verdict is sure."""
     with output(as_json=as_json) as sink:
-        from edgekit.devices import open_device
-        from edgekit.gate import gate
-        from edgekit.gate.formats import write_all
+        from edgekit.gate.request import GateRequest, run_self_test
+        from edgekit.gate.request import compare as run
 
-        wanted = {
-            "junit": junit,
-            "markdown": markdown,
-            "github_benchmark": github_benchmark,
-            "bencher": bencher,
-        }
-        result = gate(
-            _cases(base, candidate, _share(max_regression, "--max-regression"), metric.value, force=force),
-            open_device(device),
+        limits = _given(
+            size=_share(max_size_growth, "--max-size-growth"),
+            peak_memory=_share(max_memory_growth, "--max-memory-growth"),
+            accuracy_points=max_accuracy_drop,
+            parity_db=max_parity_loss,
+            float_operators=max_float_operators,
+        )
+        request = GateRequest(
+            base=base,
+            candidate=candidate,
+            device=device,
+            terms=_terms(_share(max_regression, "--max-regression"), metric, limits),
             threads=threads,
             max_seconds=max_time,
             slowdown=_share(inject_slowdown, "--inject-slowdown"),
-            progress=shown(),
+            force=force,
+            reports=_given(
+                junit=junit, markdown=markdown, github_benchmark=github_benchmark, bencher=bencher
+            ),
+            history=history,
         )
-        changes = [] if history is None else _remember(history, result)
-        write_all(result, {name: path for name, path in wanted.items() if path is not None})
-        document = result.model_dump(mode="json") | {
-            "drifts": [drift.model_dump(mode="json") for drift in changes]
-        }
-        sink.show(document, lambda console: _print(console, result, changes))
-    codes = {
-        "fail": BudgetError.exit_code,
-        "stopped": MissingError.exit_code,
-        "inconclusive": 0 if inconclusive is Open.passes else InconclusiveError.exit_code,
-    }
-    if code := codes.get(result.verdict, 0):
+        found = run_self_test(request, shown()) if self_test else run(request, shown())
+        sink.show(found.model_dump(mode="json"), lambda console: _print(console, found))
+    if code := _exit_code(found, open_passes=inconclusive is Open.passes):
         raise typer.Exit(code)
 
 
-def _cases(
-    base: Path | None, candidate: Path | None, threshold: float, metric: str, *, force: bool
-) -> list[Case]:
-    from edgekit.gate.case import Limits, open_case
-    from edgekit.gate.suite import open_suite
-
-    if base is not None and candidate is None and base.suffix == ".toml":
-        return open_suite(base, force=force)
-    if base is None or candidate is None:
-        raise InputError(
-            "two files are compared", hint="edgekit compare BASE CANDIDATE, or edgekit compare SUITE.toml"
-        )
-    return [
-        open_case(
-            base,
-            candidate,
-            max_regression=threshold,
-            metric="p90" if metric == "p90" else "p50",
-            limits=Limits(),
-            force=force,
-        )
-    ]
+def _exit_code(found: Document | SelfTest, *, open_passes: bool) -> int:
+    codes = {
+        "pass": 0,
+        "fail": BudgetError.exit_code,
+        "stopped": found.stop_code or MeasurementError.exit_code,
+        "inconclusive": 0 if open_passes else InconclusiveError.exit_code,
+    }
+    return codes[found.verdict]
 
 
-def _share(text: str, option: str) -> float:
+def _terms(max_regression: float | None, metric: Metric | None, limits: dict[str, Any]) -> Terms:
+    from edgekit.gate.case import Limits
+    from edgekit.gate.suite import Terms
+
+    if wrong := [name for name, value in limits.items() if not math.isfinite(value)]:
+        raise InputError(f"the limit of {', '.join(wrong)} is no finite number")
+    if max_regression is not None and not 0 < max_regression < 1:
+        raise InputError("--max-regression is not between 0 and 100 %", hint="write 5% or 0.05")
+    given = _given(max_regression=max_regression, metric=metric and metric.value)
+    return Terms(limits=Limits(**limits), **given)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _share(text: str | None, option: str) -> float | None:
     """`5%`, `5 %` or `0.05` → 0.05."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", text)
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d{1,6}(?:\.\d+)?)\s*(%?)\s*", text)
     if found is None:
         raise InputError(f"{option} {text!r} is no share", hint="write 5% or 0.05")
     share = float(found[1]) / (100 if found[2] else 1)
-    if option == "--max-regression" and not 0 < share < 1:
-        raise InputError(f"{option} {text} is not between 0 and 100 %", hint="write 5% or 0.05")
+    if share >= 1 and not found[2]:
+        raise InputError(f"{option} {text} would be {share:.0%}", hint="write 5% or 0.05")
     return share
 
 
-def _remember(path: Path, result: GateResult) -> list[Drift]:
-    from datetime import UTC, datetime
+def _print(console: Console, found: Document | SelfTest) -> None:
+    from edgekit.gate.self_test import SelfTest
 
-    from edgekit.gate import history
+    if isinstance(found, SelfTest):
+        _print_self_test(console, found)
+        return
+    console.print(f"{found.verdict} on {found.device}", style="bold")
+    _print_cases(console, found.cases)
+    for drift in found.drifts:
+        console.print(
+            f"\n{drift.case} ({drift.fingerprint.get('precision', 'precision unknown')}) drifted from "
+            f"{drift.before_ms:.3f} to {drift.after_ms:.3f} ms since {drift.since:%Y-%m-%d}, {drift.sha256[:12]} "
+            "(from the history, not part of the verdict)",
+            soft_wrap=True,
+        )
 
-    before = history.read(path)
-    entries = history.entries_of(result, datetime.now(UTC))
-    history.append(path, entries)
-    return history.drifts([*before, *entries])
+
+def _print_self_test(console: Console, found: SelfTest) -> None:
+    from edgekit.gate.formats.words import share
+
+    console.print(
+        f"self-test: {found.verdict} on {found.same.device}: {found.reason}", style="bold", soft_wrap=True
+    )
+    if found.smallest_visible is not None:
+        console.print(f"the smallest effect that it could see: {share(found.smallest_visible)}")
+    _print_cases(console, (*found.same.cases, *found.slowed.cases))
 
 
-def _print(console: Console, result: GateResult, changes: list[Drift]) -> None:
+def _print_cases(console: Console, cases: tuple[CaseResult, ...]) -> None:
     from edgekit.gate.formats.words import case_lines
 
-    console.print(f"{result.verdict} on {result.device}", style="bold")
-    for case in result.cases:
+    for case in cases:
         console.print(f"\n{case.name}", style="bold")
         for line in case_lines(case):
             console.print(f"  {line}", soft_wrap=True)
-    for drift in changes:
-        console.print(
-            f"\n{drift.case} drifted from {drift.before_ms:.3f} to {drift.after_ms:.3f} ms since "
-            f"{drift.since:%Y-%m-%d}, {drift.sha256[:12]} (from the history, not part of the verdict)"
-        )

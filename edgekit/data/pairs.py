@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from edgekit.data.folder import bad_files, flips_for
 from edgekit.data.listing import shown
 from edgekit.data.masks import Masks, as_classes, check_size, decode_mask, resized
-from edgekit.data.pair_listing import Pair, Pairs, list_pairs
+from edgekit.data.pair_listing import NAMES, Pair, Pairs, list_pairs
 from edgekit.data.pictures import BadPictureError
 from edgekit.data.split import Data, Indices, Part, Pixels, cut, shuffled
 from edgekit.data.store import FileStore
@@ -27,10 +28,24 @@ from edgekit.model import Preprocessing
 from edgekit.progress import Progress, Silent
 
 
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask that was read whole."""
+
+    pixels: Pixels
+    """(H, W) at the network's size, the values as they are stored."""
+    values: frozenset[int]
+    """All that it held at its own size."""
+    sha256: bytes
+    """Of its values at its own size."""
+
+
 def load_pairs(
     path: Path, preprocessing: Preprocessing, *, skip_bad: bool = False, progress: Progress | None = None
 ) -> Data:
-    """List, read and cut a folder; every file is decoded once here. Masks stay in memory, a byte a pixel.
+    """List, read and cut a folder; every file is decoded once here.
+
+    Masks stay in memory at the network's size, a byte a pixel.
 
     Raises `InputError` that names the file: a picture without a mask, a mask without a picture, one of another
     size, a value that is no class, too few pictures; and files that are no whole pictures, unless `skip_bad`
@@ -41,7 +56,7 @@ def load_pairs(
     store = FileStore(preprocessing, len(found.pairs))
     bad = dict(store.scan([pair.picture for pair in found.pairs], progress))
     pairs = [pair for pair in found.pairs if pair.picture not in bad]
-    masks = {pair: mask for pair in pairs if (mask := _read(pair, bad)) is not None}
+    masks = {pair: mask for pair in pairs if (mask := _read(pair, bad, preprocessing)) is not None}
     if bad and not skip_bad:
         raise bad_files(path, bad)
     kept = np.asarray([index for index, pair in enumerate(pairs) if pair in masks], dtype=np.intp)
@@ -50,8 +65,8 @@ def load_pairs(
     return _assembled(found, store, kept, masks, tuple(shown(one.relative_to(path)) for one in bad))
 
 
-def _read(pair: Pair, bad: dict[Path, str]) -> Pixels | None:
-    """The mask's values (H, W), or None, and the reason in `bad`."""
+def _read(pair: Pair, bad: dict[Path, str], ready: Preprocessing) -> Mask | None:
+    """The mask at the network's size, or None, and the reason in `bad`."""
     try:
         data, picture = pair.mask.read_bytes(), pair.picture.read_bytes()
     except OSError as error:
@@ -62,23 +77,24 @@ def _read(pair: Pair, bad: dict[Path, str]) -> Pixels | None:
         bad[pair.mask] = str(error)
         return None
     check_size(mask, pair.mask, picture, pair.picture)
-    return mask
+    held = frozenset(np.unique(mask).tolist())
+    return Mask(resized(mask, ready.height, ready.width), held, hashlib.sha256(mask.tobytes()).digest())
 
 
 def _assembled(
-    found: Pairs, store: FileStore, kept: Indices, masks: Mapping[Pair, Pixels], skipped: tuple[str, ...]
+    found: Pairs, store: FileStore, kept: Indices, masks: Mapping[Pair, Mask], skipped: tuple[str, ...]
 ) -> Data:
     ready = store.preprocessing
     keys = [store.pictures[index].sha256 for index in kept]
     parts = _cut(found, [pair.part for pair in masks], keys)
-    classes = _classes(found, masks, ready)
+    classes = _classes(found, masks)
 
     def part(indices: Indices) -> Part:
         return Part(store, kept[indices], classes.pixels[indices], ready, flips=flips_for(store))
 
     return Data(
         name=found.folder.resolve().name,
-        sha256=_content(found.folder, masks, keys),
+        sha256=_content(found, masks, keys),
         labels=classes.labels,
         train=part(parts["train"]),
         val=part(parts["val"]),
@@ -89,12 +105,11 @@ def _assembled(
     )
 
 
-def _classes(found: Pairs, masks: Mapping[Pair, Pixels], ready: Preprocessing) -> Masks:
-    values = {pair: frozenset(np.unique(mask).tolist()) for pair, mask in masks.items()}
-    trained = [held for pair, held in values.items() if pair.part in ("train", "all")]
+def _classes(found: Pairs, masks: Mapping[Pair, Mask]) -> Masks:
+    trained = [mask.values for pair, mask in masks.items() if pair.part in ("train", "all")]
     return as_classes(
-        np.stack([resized(mask, ready.height, ready.width) for mask in masks.values()]),
-        {pair.mask: held for pair, held in values.items()},
+        np.stack([mask.pixels for mask in masks.values()]),
+        {pair.mask: mask.values for pair, mask in masks.items()},
         frozenset[int]().union(*trained),
         found.names,
     )
@@ -122,9 +137,11 @@ def _cut(found: Pairs, of: list[str], keys: list[bytes]) -> dict[str, Indices]:
     return {"train": train, "val": val, "test": test}
 
 
-def _content(folder: Path, masks: Mapping[Pair, Pixels], keys: list[bytes]) -> str:
+def _content(found: Pairs, masks: Mapping[Pair, Mask], keys: list[bytes]) -> str:
     lines = sorted(
-        os.fsencode(pair.picture.relative_to(folder)) + b"\0" + key + hashlib.sha256(mask.tobytes()).digest()
+        os.fsencode(pair.picture.relative_to(found.folder)) + b"\0" + key + mask.sha256
         for (pair, mask), key in zip(masks.items(), keys, strict=True)
     )
+    if found.names:  # a network is kept with the names of its classes
+        lines.append("\n".join((NAMES, *found.names)).encode())
     return hashlib.sha256(b"".join(hashlib.sha256(line).digest() for line in lines)).hexdigest()

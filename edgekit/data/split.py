@@ -97,11 +97,6 @@ class Data:
         """Whether accuracy can be told."""
         return bool(self.labels)
 
-    @property
-    def flips(self) -> bool:
-        """Whether a mirrored picture is still one of its class."""
-        return self.calibration.flips
-
 
 def check_size(input_size: Size, channels: int) -> None:
     """Raise `InputError` for pictures that nobody can mean."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgekit.devices import Device
 from edgekit.gate.case import Case
+from edgekit.gate.fingerprint import fingerprint
 from edgekit.gate.holm import settle
 from edgekit.gate.plan import Plan
 from edgekit.gate.result import GateResult, overall
@@ -13,8 +14,6 @@ from edgekit.gate.run import run_case
 from edgekit.progress import Progress, Silent
 
 __all__ = ["Case", "GateResult", "Plan", "gate"]
-
-FINGERPRINT = ("cpu", "machine", "system", "cores", "usable_cores", "cpu_quota", "governor", "max_clock_mhz")
 
 
 def gate(
@@ -28,8 +27,10 @@ def gate(
 ) -> GateResult:
     """Compare every case on one device, each for at most `max_seconds`; nothing is decided by a single look.
 
-    `slowdown` makes every candidate slower by that share: the gate's test of itself.
+    `slowdown` makes every candidate slower by that share: the gate's test of itself. Raises `MissingError` where
+    the device is not there at all.
     """
+    told = fingerprint(device.state(), threads=threads)  # before: afterwards the device may be gone
     results = tuple(
         run_case(
             case,
@@ -43,6 +44,4 @@ def gate(
         for case in cases
     )
     settled = settle(results)
-    facts = device.state().facts
-    fingerprint = {name: facts[name] for name in FINGERPRINT if name in facts} | {"threads": str(threads)}
-    return GateResult(verdict=overall(settled), device=device.name, fingerprint=fingerprint, cases=settled)
+    return GateResult(verdict=overall(settled), device=device.name, fingerprint=told, cases=settled)

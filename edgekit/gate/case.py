@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from edgekit import files
-from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.artifact import Artifact, ArtifactFolder
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.gate.pairs import Metric
+from edgekit.gate.subject import Tested, open_subject, tested
 
 
 class Limits(Frozen):
     """What a candidate may lose beside speed; shares are of the base's figure."""
 
-    size: float = Field(default=0.05, ge=0)
-    peak_memory: float = Field(default=0.10, ge=0)
-    accuracy_points: float = Field(default=1.0, ge=0)
-    parity_db: float = Field(default=6.0, ge=0)
+    size: float = Field(default=0.05, ge=0, allow_inf_nan=False)
+    peak_memory: float = Field(default=0.10, ge=0, allow_inf_nan=False)
+    accuracy_points: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    parity_db: float = Field(default=6.0, ge=0, allow_inf_nan=False)
     """Decibels of SQNR between a file and its network that may be lost, where it ends under 25 dB."""
     float_operators: int = Field(default=0, ge=0)
     """Weighted operators more that the runtime computes in float."""
-
-
-class Pointer(Frozen):
-    """A small file under version control that stands for an artifact kept elsewhere."""
-
-    artifact: str
-    """Its folder, relative to this file."""
-    sha256: Mapping[str, str] = {}
-    """Files of the artifact whose content is pinned."""
 
 
 @dataclass(frozen=True)
@@ -47,41 +36,39 @@ class Case:
     max_regression: float
     metric: Metric
     limits: Limits
+    tested: tuple[Tested | None, Tested | None]
+    """What the runs' reports say of base and candidate."""
 
 
 def open_case(
     base: Path, candidate: Path, *, max_regression: float, metric: Metric, limits: Limits, name: str = "",
     force: bool = False,
 ) -> Case:  # fmt: skip
-    """Open both sides; raises `InputError` for files that were changed, and for another model as base."""
+    """Open both sides; raises `InputError` for files that were changed and, unless forced, for two different things."""
     before, after = open_subject(base), open_subject(candidate)
-    was, becomes = before.manifest, after.manifest
-    if not force and (was.model, was.task) != (becomes.model, becomes.task):
+    differing = "" if force else _differing(before.manifest, after.manifest)
+    if differing:
         raise InputError(
-            f"{base} is a {was.model}, {candidate} a {becomes.model}: two models, not two versions of one",
+            f"{base} and {candidate} are no two versions of one file: {differing}",
             hint="--force compares them all the same",
         )
-    if was.inputs[0].shape != becomes.inputs[0].shape and not force:
-        raise InputError(
-            f"the inputs differ: {was.inputs[0].shape} in {base}, {becomes.inputs[0].shape} in {candidate}",
-            hint="--force compares them all the same",
-        )
-    return Case(name or becomes.model, before, after, max_regression, metric, limits)
+    reports = tested(before), tested(after)
+    return Case(name or after.manifest.model, before, after, max_regression, metric, limits, reports)
 
 
-def open_subject(path: Path) -> ArtifactFolder:
-    """An artifact, a run's folder, or the pointer to one; hashes are checked."""
-    if not path.is_file() or path.suffix != ".json" or path.name == "manifest.json":
-        return load_artifact(path)
-    try:
-        pointer = Pointer.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} points to no artifact: {error}",
-            hint='it should hold {"artifact": "FOLDER", "sha256": {…}}',
-        ) from error
-    found = load_artifact(path.parent / pointer.artifact)
-    for name, digest in pointer.sha256.items():
-        if files.sha256(files.inside(found.folder, name)) != digest:
-            raise InputError(f"{found.folder / name} is not what {path} pins: its SHA-256 differs")
-    return found
+def _differing(was: Artifact, becomes: Artifact) -> str:
+    """What makes a change of speed say nothing about the candidate alone."""
+    if (was.model, was.task) != (becomes.model, becomes.task):
+        return f"two models, {was.model} ({was.task}) and {becomes.model} ({becomes.task})"
+    if was.inputs[0].shape != becomes.inputs[0].shape:
+        return f"the inputs differ, {was.inputs[0].shape} and {becomes.inputs[0].shape}"
+    if was.format != becomes.format:
+        return f"the formats differ, {was.format} and {becomes.format}, so two runtimes would be compared"
+    if was.runtime_options != becomes.runtime_options:
+        options = (_spelt(side) for side in (was, becomes))
+        return f"the runtime's options differ, {' and '.join(options)}"
+    return ""
+
+
+def _spelt(manifest: Artifact) -> str:
+    return " ".join(f"{name}={value}" for name, value in sorted(manifest.runtime_options.items())) or "none"

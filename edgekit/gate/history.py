@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import ruptures
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
-from edgekit.gate.result import GateResult
+from edgekit.gate.result import GateResult, Side
 
 LEAST = 5
 """Fewer comparisons than this on either side of a change say nothing about a drift."""
@@ -21,18 +22,23 @@ PENALTY = 6.0
 """Times the logarithm of the count: what a change must explain of a series in units of its noise (BIC takes 2, with
 the noise known; here it is an estimate from few values)."""
 
+RESOLUTION = 1e-3
+"""No latency is known better than to a thousandth, however alike a few values are."""
+
 
 class Entry(Frozen):
     """What one comparison leaves in the history."""
 
-    time: datetime
+    time: AwareDatetime
+    """With its time zone: entries are put in order by it."""
     case: str
     sha256: str
     """Of the candidate's model file."""
-    p50_ms: float
+    p50_ms: float = Field(gt=0, allow_inf_nan=False)
     verdict: str
     fingerprint: Mapping[str, str]
-    """Device, runtime and threads: entries of different ones are never compared."""
+    """Device and its settings, runtime and its options, threads, precision: entries of different ones are never
+    compared."""
 
 
 class Drift(Frozen):
@@ -44,9 +50,7 @@ class Drift(Frozen):
     """The first candidate after the change."""
     before_ms: float
     after_ms: float
-
-
-ENTRIES = TypeAdapter(list[Entry])
+    fingerprint: Mapping[str, str]
 
 
 def entries_of(result: GateResult, time: datetime) -> list[Entry]:
@@ -58,26 +62,51 @@ def entries_of(result: GateResult, time: datetime) -> list[Entry]:
             sha256=case.candidate.sha256,
             p50_ms=case.candidate.p50_ms,
             verdict=case.verdict,
-            fingerprint={**result.fingerprint, "runtime": case.runtime},
+            fingerprint=_key(result, case.candidate),
         )
         for case in result.cases
         if case.candidate.p50_ms is not None
     ]
 
 
+def _key(result: GateResult, side: Side) -> dict[str, str]:
+    options = " ".join(f"{name}={value}" for name, value in sorted(side.options.items()))
+    return {
+        **result.fingerprint,
+        "device": result.device,
+        "model": side.model,
+        "precision": side.precision,
+        "runtime": side.runtime,
+        "options": options,
+    }
+
+
 def append(path: Path, entries: Sequence[Entry]) -> None:
     """Add lines at the end of a file; what stands in it is never changed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(f"{entry.model_dump_json()}\n" for entry in entries)
+    with path.open("a+b") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # somebody's editor left the last line open
+                file.write(b"\n")
+        file.write("".join(f"{entry.model_dump_json()}\n" for entry in entries).encode())
 
 
 def read(path: Path) -> list[Entry]:
-    """Every line of a history, none where there is no file yet; raises `InputError` that names the line."""
+    """Every line of a history, none where there is no file yet; empty lines are passed over.
+
+    Raises `InputError` that names the line: a value that is no latency, a time without its zone.
+    """
     if not path.exists():
         return []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no history: {error}", hint="it holds JSON lines, in UTF-8") from error
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             found.append(Entry.model_validate_json(line))
         except ValidationError as error:
@@ -97,9 +126,7 @@ def _last_change(series: Sequence[Entry]) -> Drift | None:
     values = np.log([entry.p50_ms for entry in series])
     if len(values) < 2 * LEAST:
         return None
-    noise = 1.4826 * np.median(np.abs(np.diff(values))) / np.sqrt(2)
-    if noise == 0:
-        noise = np.finfo(np.float64).eps
+    noise = max(1.4826 * np.median(np.abs(np.diff(values))) / np.sqrt(2), RESOLUTION)
     search = ruptures.Pelt(model="l2", min_size=LEAST, jump=1).fit((values / noise).reshape(-1, 1))
     *changes, _ = search.predict(pen=PENALTY * np.log(len(values)))
     if not changes:
@@ -111,4 +138,5 @@ def _last_change(series: Sequence[Entry]) -> Drift | None:
         sha256=series[change].sha256,
         before_ms=float(np.exp(values[start:change].mean())),
         after_ms=float(np.exp(values[change:].mean())),
+        fingerprint=series[change].fingerprint,
     )

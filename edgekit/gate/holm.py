@@ -17,12 +17,13 @@ def settle(results: tuple[CaseResult, ...]) -> tuple[CaseResult, ...]:
 
 
 def _is_open(result: CaseResult) -> bool:
-    return result.verdict == "inconclusive" and result.pairs >= result.plan.looks[0]
+    return result.verdict == "inconclusive" and result.judged > 0
 
 
 def _again(result: CaseResult, still: int) -> CaseResult:
     plan = Plan.model_validate(result.plan.model_dump() | {"cases": still})
-    decision, interval = plan.judge(result.log_ratios[result.metric])
+    # Pairs after the last declared look do not count: when the time ran out is nobody's declared look.
+    decision, interval = plan.judge(result.log_ratios[result.metric][: result.judged])
     return result.model_copy(
         update={
             "plan": plan,

@@ -12,7 +12,9 @@ from edgekit.bench import Candidate, Protocol, disturbance
 from edgekit.bench.candidate import job, succeeded
 from edgekit.bench.latency import block
 from edgekit.devices import Device
+from edgekit.errors import MeasurementError
 from edgekit.frozen import Frozen
+from edgekit.gate.fingerprint import refuse_other_machine
 from edgekit.measurement import DeviceState, Executed
 
 Metric = Literal["p50", "p90"]
@@ -62,20 +64,35 @@ def measured_pairs(
     """Pairs without end in the order A B, B A, A B, …; a drift of the machine falls on both sides alike.
 
     `slowdown` makes every call of the candidate longer by that share: a regression that is known. Raises
-    `MeasurementError` where a side fails, `MissingError` where the device is gone.
+    `MeasurementError` where a side fails or another machine or runtime answers than before, `MissingError` where
+    the device is gone.
     """
     slow = {"slowdown": slowdown} if slowdown else {}
     sides = [
         (side, job("latency", side, threads=threads, timeout_s=protocol.timeout_s, limits=limits))
         for side, limits in ((base, protocol.limits), (candidate, protocol.limits | slow))
     ]
-    before, base_first = device.state(), True
+    start = before = device.state()
+    base_first, versions = True, dict[str, str]()
     while True:
         order = sides if base_first else sides[::-1]
         blocks = [_block(succeeded(block(side, work, device), side.name).values) for side, work in order]
         after = device.state()
+        refuse_other_machine(start, after)
+        for (side, _), found in zip(order, blocks, strict=True):
+            _refuse_other_version(side, found, versions)
         yield _pair(blocks, before, after, base_first=base_first)
         before, base_first = after, not base_first
+
+
+def _refuse_other_version(side: Candidate, found: Block, versions: dict[str, str]) -> None:
+    """Each runtime has one version in a session; `versions` remembers the first that was seen."""
+    first = versions.setdefault(side.runtime, found.version)
+    if found.version != first:
+        raise MeasurementError(
+            f"{side.name} ran in {side.runtime} {found.version}, and before it was {first}",
+            hint="both sides must run in one version; was something installed meanwhile?",
+        )
 
 
 def _pair(blocks: list[Block], before: DeviceState, after: DeviceState, *, base_first: bool) -> Pair:

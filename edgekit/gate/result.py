@@ -10,9 +10,9 @@ from edgekit.gate.interval import Interval
 from edgekit.gate.pairs import Metric
 from edgekit.gate.plan import Plan
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 Verdict = Literal["pass", "fail", "inconclusive", "stopped"]
-"""`stopped`: a device or a runtime went away; what had been measured is kept."""
+"""`stopped`: a device went away or a measurement was invalid; what had been measured is kept."""
 
 
 class Side(Frozen):
@@ -22,7 +22,11 @@ class Side(Frozen):
     model: str
     precision: str
     sha256: str
-    """Of the model file."""
+    """Of what the runtime opens."""
+    runtime: str
+    """Its name, and its version once it has run."""
+    options: Mapping[str, str]
+    """What the runtime was told."""
     p50_ms: float | None
     p90_ms: float | None
     """Medians over the blocks that counted."""
@@ -46,8 +50,8 @@ class CaseResult(Frozen):
     verdict: Verdict
     reason: str
     metric: Metric
-    runtime: str
-    """Name, version and options: what both sides ran in, and what must be equal for figures to be comparable."""
+    stop_code: int | None = None
+    """The exit code of what stopped the case: 3 a device or package that is missing, 4 an invalid measurement."""
     plan: Plan
     base: Side
     candidate: Side
@@ -59,9 +63,13 @@ class CaseResult(Frozen):
     """A regression at least this large would have failed, with the spread that was seen."""
     pairs: int
     """Pairs that counted."""
+    judged: int
+    """How many of them the interval rests on: those of the last look that was declared."""
     set_aside: tuple[str, ...] = ()
     """Why pairs did not count, in the machine's own words; never because of their value."""
     checks: tuple[Check, ...] = ()
+    not_compared: tuple[str, ...] = ()
+    """Figures beside speed that a side does not have, and why."""
     log_ratios: Mapping[Metric, tuple[float, ...]] = {}
     seconds: float
 
@@ -69,12 +77,17 @@ class CaseResult(Frozen):
 class GateResult(Frozen):
     """All cases of one gate."""
 
-    schema_version: int = SCHEMA
+    schema_version: Literal[1] = SCHEMA
     verdict: Verdict
     device: str
     fingerprint: Mapping[str, str]
     """What must be equal for latencies to be comparable at all."""
     cases: tuple[CaseResult, ...]
+
+    @property
+    def stop_code(self) -> int | None:
+        """The exit code of the first case that was stopped."""
+        return next((case.stop_code for case in self.cases if case.stop_code is not None), None)
 
 
 def overall(cases: tuple[CaseResult, ...]) -> Verdict:

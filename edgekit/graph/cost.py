@@ -1,7 +1,7 @@
 """The static cost of a network, counted on its exported graph: MACs, parameters, memory access, memory held.
 
 MACs and parameters follow the usual definitions (conv: weights · output positions; transposed conv: weights ·
-input positions; linear: weights · tokens; matmul and attention: products of their operands). Memory access is
+input positions; linear: weights · tokens; matmul, einsum and attention: products of their operands). Memory access is
 what ShuffleNet V2 (Ma et al. 2018) calls the memory access cost, in bytes: each operator reads its inputs and
 weights once and writes its output once; for a 1×1 convolution hw(c1 + c2) + c1·c2 elements.
 """
@@ -9,12 +9,14 @@ weights once and writes its output once; for a 1×1 convolution hw(c1 + c2) + c1
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import fx, nn
 
+from edgekit.graph.macs import multiply_accumulates
 from edgekit.graph.memory import peak_activation_elements
-from edgekit.graph.receptive_field import receptive_fields
+from edgekit.graph.receptive_field import NOTHING, receptive_fields
 from edgekit.graph.trace import Shape, arguments, layer_of, operators, parameter_of, shape_of, trace
 
 FUSED = frozenset(
@@ -53,7 +55,9 @@ FREE = frozenset(
         "split",
         "split_with_sizes",
         "slice",
+        "narrow",
         "select",
+        "unbind",
     )
 )
 """Views: nothing is moved."""
@@ -113,34 +117,46 @@ def cost_of_graph(
     fields = receptive_fields(graph)
     sizes = {name: value.numel() for name, value in module.named_parameters()}
     layers = []
-    for node, operator in operators(graph):
-        if operator in FUSED | FREE or not hasattr(node.meta.get("val"), "shape"):
-            continue
-        weights = {name for value in node.all_input_nodes if (name := parameter_of(value)) in sizes}
-        params = sum(sizes[name] for name in weights if name)
-        moved = sum(math.prod(shape_of(value)) for value in node.all_input_nodes if not parameter_of(value))
+    for node, operator, macs in _counted(graph):
+        weights = {parameter_of(value) for value in node.all_input_nodes}
+        params = sum(sizes[name] for name in weights if name in sizes)
         layers.append(
             Layer(
                 name=layer_of(node),
                 operator=_kind(node, operator),
                 output_shape=shape_of(node),
                 params=params,
-                macs=_macs(node, operator),
-                memory_access_bytes=(moved + math.prod(shape_of(node))) * activation_bytes
-                + params * weight_bytes,
-                receptive_field=fields[node].extent(input_shape),
+                macs=macs,
+                memory_access_bytes=_moved(node) * activation_bytes + params * weight_bytes,
+                receptive_field=fields.get(node, NOTHING).extent(input_shape),
             )
         )
-    widest = [field.size for field in fields.values()]
+    rows, columns = zip(*(field.size for field in fields.values()), strict=True)
     return Cost(
         input_shape=tuple(input_shape),
         params=sum(sizes.values()),
         macs=sum(layer.macs for layer in layers),
         memory_access_bytes=sum(layer.memory_access_bytes for layer in layers),
-        peak_activation_bytes=peak_activation_elements(graph, FUSED | FREE) * activation_bytes,
-        receptive_field=(max(size[0] for size in widest), max(size[1] for size in widest)),
+        peak_activation_bytes=peak_activation_elements(graph, FREE, FUSED) * activation_bytes,
+        receptive_field=(max(rows), max(columns)),
         layers=tuple(layers),
     )
+
+
+def _counted(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, str, int]]:
+    """The calls that compute or move something, with their multiply-accumulates."""
+    for node, operator in operators(graph):
+        if operator in FUSED | FREE:
+            continue
+        macs = multiply_accumulates(node, operator)
+        if macs or hasattr(node.meta.get("val"), "shape"):  # else a number, or views of what there is
+            yield node, operator, macs
+
+
+def _moved(node: fx.Node) -> int:
+    """The elements that a call reads and writes, but for its weights."""
+    read = sum(math.prod(shape_of(value)) for value in node.all_input_nodes if not parameter_of(value))
+    return read + math.prod(shape_of(node))
 
 
 def _kind(node: fx.Node, operator: str) -> str:
@@ -153,21 +169,3 @@ def _kind(node: fx.Node, operator: str) -> str:
         return f"depthwise {weight[2]}x{weight[3]}"
     prefix = "grouped " if call["groups"] > 1 else ""
     return f"{prefix}conv {weight[2]}x{weight[3]}"
-
-
-def _macs(node: fx.Node, operator: str) -> int:
-    call = arguments(node)
-    if operator in ("conv1d", "conv2d", "conv3d"):
-        return math.prod(shape_of(call["weight"])) * math.prod(shape_of(node)[2:]) * shape_of(node)[0]
-    if operator.startswith("conv_transpose"):
-        return (
-            math.prod(shape_of(call["weight"])) * math.prod(shape_of(call["input"])[2:]) * shape_of(node)[0]
-        )
-    if operator == "linear":
-        return math.prod(shape_of(node)) * shape_of(call["input"])[-1]
-    if operator in ("matmul", "bmm", "mm"):
-        return math.prod(shape_of(node)) * shape_of(node.all_input_nodes[0])[-1]
-    if operator == "scaled_dot_product_attention":
-        query, key = shape_of(call["query"]), shape_of(call["key"])
-        return math.prod(query) * key[-2] + math.prod(shape_of(node)) * key[-2]
-    return 0

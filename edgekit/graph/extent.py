@@ -96,15 +96,19 @@ def transposed(extent: Extent, *, kernel: int, stride: int, padding: int = 0, di
     return extent.through(taps, Fraction(1, stride))
 
 
-def resized(extent: Extent, *, before: int, after: int, bilinear: bool) -> Extent:
-    """Through a resize between half-pixel centres: bilinear reads the two nearest, unless one lies there exactly."""
+def resized(extent: Extent, *, before: int, after: int, reach: int) -> Extent:
+    """Through a resize between half-pixel centres: `reach` pixels on either side, unless one lies there exactly.
+
+    0 is nearest, 1 bilinear, 2 bicubic.
+    """
     rate = Fraction(before, after)
 
-    def taps(output: int) -> list[int]:
-        if not bilinear:
+    def taps(output: int) -> Iterable[int]:
+        if reach == 0:
             return [math.floor(output * rate)]
         place = (output + Fraction(1, 2)) * rate - Fraction(1, 2)
-        return [math.floor(place), math.ceil(place)]
+        left = math.floor(place)
+        return [left] if place == left else range(left - reach + 1, left + reach + 1)
 
     return extent.through(taps, rate)
 

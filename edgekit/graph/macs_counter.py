@@ -11,10 +11,17 @@ from torch import Tensor, fx
 
 from edgekit.graph.channels import ChannelGraph
 from edgekit.graph.labels.value import Plane, Value, label
-from edgekit.graph.trace import arguments, operator_name, operators, shape_of
-
-CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
-PRODUCTS = ("matmul", "bmm", "mm")
+from edgekit.graph.macs import (
+    ADDED_PRODUCTS,
+    CONVOLUTIONS,
+    PRODUCTS,
+    TRANSPOSED,
+    Contraction,
+    contractions,
+    einsum_letters,
+    multiply_accumulates,
+)
+from edgekit.graph.trace import arguments, operators, shape_of
 
 
 class MacsCounter:
@@ -55,24 +62,39 @@ class MacsCounter:
 
     def _add(self, node: fx.Node, operator: str) -> None:
         call = arguments(node)
-        if operator in CONVOLUTIONS:
-            macs = math.prod(shape_of(call["weight"])) * math.prod(shape_of(node)[2:]) * shape_of(node)[0]
-            self._product(macs, [*self._planes(node), *self._used(node, "input")])
-        elif operator.startswith("conv_transpose"):
-            macs = (
-                math.prod(shape_of(call["weight"]))
-                * math.prod(shape_of(call["input"])[2:])
-                * shape_of(node)[0]
-            )
-            self._product(macs, [*self._used(node, "input"), *self._used(node, "output")])
-        elif operator == "linear" or operator in PRODUCTS:
-            left = node.all_input_nodes[0]
-            macs = math.prod(shape_of(node)) * shape_of(left)[-1]
-            self._product(macs, [*self._planes(node), *self._planes(left, axis=-1)])
-        elif operator_name(node) == "scaled_dot_product_attention":
+        if operator == "einsum":
+            for contraction in contractions(node):
+                self._product(contraction.macs, self._along(node, contraction))
+        elif operator == "scaled_dot_product_attention":
             keys = shape_of(call["key"])[-2]
             self._product(math.prod(shape_of(call["query"])) * keys, self._planes(call["query"]))
             self._product(math.prod(shape_of(node)) * keys, self._planes(node))
+        elif macs := multiply_accumulates(node, operator):
+            self._product(macs, self._factors_of(node, operator))
+
+    def _factors_of(self, node: fx.Node, operator: str) -> list[Tensor]:
+        """The channels that an operator's cost is proportional to; none where walks stop at it: all stay there."""
+        if operator in CONVOLUTIONS:
+            return [*self._planes(node), *self._used(node, "input")]
+        if operator in TRANSPOSED:
+            return [*self._used(node, "input"), *self._used(node, "output")]
+        if operator == "linear" or operator in PRODUCTS:
+            return [*self._planes(node), *self._planes(node.all_input_nodes[0], axis=-1)]
+        if operator in ADDED_PRODUCTS:
+            left = arguments(node)[ADDED_PRODUCTS[operator]]
+            return [*self._planes(node), *self._planes(left, axis=-1)]
+        return []
+
+    def _along(self, node: fx.Node, contraction: Contraction) -> list[Tensor]:
+        """The channels along each axis of a contraction, from the first operand that has them."""
+        call = arguments(node)
+        held, _ = einsum_letters(call["equation"], [len(shape_of(value)) for value in call["tensors"]])
+        found = []
+        for letter in contraction.sizes:
+            holders = zip(call["tensors"], held, strict=True)
+            planes = (self._planes(value, names.index(letter)) for value, names in holders if letter in names)
+            found.extend(next(filter(None, planes), []))
+        return found
 
     def _planes(self, node: fx.Node, axis: int | None = None) -> list[Tensor]:
         """The tokens (blocks, channels) along the channel axes of a value."""

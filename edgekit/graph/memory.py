@@ -10,26 +10,49 @@ from torch import fx
 from edgekit.graph.trace import operators, parameter_of, shape_of
 
 
-def peak_activation_elements(graph: fx.GraphModule, in_place: Container[str]) -> int:
+def peak_activation_elements(graph: fx.GraphModule, views: Container[str], fused: Container[str]) -> int:
     """The most elements that are alive at once; a buffer is reused as soon as its last reader has run.
 
-    Operators named in `in_place` (views, fused activations) write into their input's buffer.
+    Operators named in `views` give their input's buffer another shape; those in `fused` (element-wise) write into
+    it, unless what was there is read again.
     """
-    owner: dict[fx.Node, fx.Node] = {node: node for node in graph.graph.find_nodes(op="placeholder")}
     schedule = list(operators(graph))
-    for node, operator in schedule:
+    whole = _views(graph, schedule, views)
+    last_reader = _last_readers(graph, schedule, whole)
+    owner = {node: node for node in graph.graph.find_nodes(op="placeholder")}
+    for step, (node, operator) in enumerate(schedule):
         source = next((value for value in node.all_input_nodes if value in owner), None)
-        owner[node] = owner[source] if operator in in_place and source is not None else node
-    last_reader = {
-        owner[value]: step
-        for step, (node, _) in enumerate(schedule)
-        for value in node.all_input_nodes
-        if not parameter_of(value) and value in owner
-    }
+        in_place = operator in fused and source is not None and last_reader[whole[source]] == step
+        owner[node] = owner[source] if source is not None and (in_place or operator in views) else node
     alive = {node for node in owner if node.op == "placeholder"}
+    last_reader = _last_readers(graph, schedule, owner)
     peak = 0
     for step, (node, _) in enumerate(schedule):
         alive.add(owner[node])
         peak = max(peak, sum(math.prod(shape_of(value)) for value in alive))
-        alive = {value for value in alive if last_reader.get(value, len(schedule)) > step}
+        alive = {value for value in alive if last_reader.get(value, -1) > step}
     return peak
+
+
+def _views(
+    graph: fx.GraphModule, schedule: list[tuple[fx.Node, str]], views: Container[str]
+) -> dict[fx.Node, fx.Node]:
+    """Each value → the one that it is a view of, or itself."""
+    whole = {node: node for node in graph.graph.find_nodes(op="placeholder")}
+    for node, operator in schedule:
+        source = next((value for value in node.all_input_nodes if value in whole), None)
+        whole[node] = whole[source] if source is not None and operator in views else node
+    return whole
+
+
+def _last_readers(
+    graph: fx.GraphModule, schedule: list[tuple[fx.Node, str]], owner: dict[fx.Node, fx.Node]
+) -> dict[fx.Node, int]:
+    """Buffer → the step that reads it last; outputs are read when all is done."""
+    readers = [*(node for node, _ in schedule), graph.graph.output_node()]
+    return {
+        owner[value]: step
+        for step, node in enumerate(readers)
+        for value in node.all_input_nodes
+        if not parameter_of(value) and value in owner
+    }

@@ -1,7 +1,11 @@
-"""Receptive fields along a graph (Araujo, Norris, Sim: Computing Receptive Fields of CNNs, Distill 2019)."""
+"""Receptive fields along a graph (Araujo, Norris, Sim: Computing Receptive Fields of CNNs, Distill 2019).
+
+Counted through windows: what attention and layers along tokens add is not.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +23,10 @@ class Field:
     columns: Extent = PIXEL
     everything: bool = False
     """After a global pooling: the whole input, however large."""
+    axes: tuple[int, int] = (2, 3)
+    """Where height and width lie, in tensors of rank 4."""
+    sizes: tuple[int, int] = (0, 0)
+    """Height and width of the picture that there was last, by which one is known behind a reshape."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,9 +38,15 @@ class Field:
         return (int(input_shape[-2]), int(input_shape[-1])) if self.everything else self.size
 
 
+NOTHING = Field()
+"""Of what is computed from constants and parameters alone: position biases, grids made in the forward."""
+
+
 def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
-    """The field of every value of a traced network; where paths meet, what is seen along any of them."""
-    fields: dict[fx.Node, Field] = {node: Field() for node in graph.graph.find_nodes(op="placeholder")}
+    """The field of every value that depends on the input; where paths meet, what is seen along any of them."""
+    fields: dict[fx.Node, Field] = {
+        node: Field(sizes=_sizes(shape_of(node), (2, 3))) for node in graph.graph.find_nodes(op="placeholder")
+    }
     for node, operator in operators(graph):
         inputs = [fields[value] for value in node.all_input_nodes if value in fields]
         if inputs:
@@ -43,28 +57,54 @@ def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
 def _joined(inputs: list[Field]) -> Field:
     joined, *others = inputs
     for other in others:
-        joined = Field(
-            joined.rows.joined(other.rows),
-            joined.columns.joined(other.columns),
-            joined.everything or other.everything,
+        joined = replace(
+            joined,
+            rows=joined.rows.joined(other.rows),
+            columns=joined.columns.joined(other.columns),
+            everything=joined.everything or other.everything,
         )
     return joined
 
 
 def _through(node: fx.Node, operator: str, field: Field) -> Field:
-    if operator in ("conv2d", "max_pool2d", "avg_pool2d", "conv_transpose2d"):
-        return _window(node, operator, field)
-    if operator.startswith("upsample"):
-        return _resized(node, field, bilinear="bilinear" in operator)
+    before = node.all_input_nodes[0]
+    if len(shape_of(before)) == 4 and (through := _PICTURES.get(operator)) is not None:
+        return _measured(node, replace(through(node, operator, field), axes=(2, 3)))
+    if operator == "adaptive_avg_pool1d":
+        return _pooled(node, operator, field)
     if operator in ("roll", "pad", "constant_pad_nd", "slice", "narrow"):
-        return _moved(node, operator, field)
-    if operator.startswith("adaptive") or (
-        operator == "mean" and len(shape_of(node.all_input_nodes[0])) == 4
-    ):
-        before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
-        whole = len(after) < 4 or tuple(after[2:]) == (1, 1) != tuple(before[2:])
-        return replace(field, everything=field.everything or whole)
+        return _measured(node, _moved(node, operator, field))
+    if operator in ("permute", "transpose", "view", "reshape", "_unsafe_view", "unflatten"):
+        return replace(field, axes=_axes(node, operator, field))
+    if operator == "mean" and len(shape_of(before)) == 4:
+        reduced = {axis % 4 for axis in arguments(node)["dim"] or range(4)}
+        return replace(field, everything=field.everything or reduced >= set(field.axes))
     return field
+
+
+def _sizes(shape: Shape, axes: tuple[int, int]) -> tuple[int, int]:
+    return (shape[axes[0]], shape[axes[1]]) if len(shape) == 4 else (0, 0)
+
+
+def _measured(node: fx.Node, field: Field) -> Field:
+    """The field with the size of the picture that a node gives."""
+    shape = shape_of(node)
+    return replace(field, sizes=_sizes(shape, field.axes)) if len(shape) == 4 else field
+
+
+def _axes(node: fx.Node, operator: str, field: Field) -> tuple[int, int]:
+    """Where height and width lie behind a movement of axes: pictures (N, C, H, W), or (N, H, W, C)."""
+    call, shape = arguments(node), shape_of(node)
+    if operator in ("permute", "transpose") and len(shape) == 4:
+        order = list(range(4))
+        if operator == "permute":
+            order = [axis % 4 for axis in call["dims"]]
+        else:
+            one, two = call["dim0"], call["dim1"]
+            order[one], order[two] = order[two], order[one]
+        return order.index(field.axes[0]), order.index(field.axes[1])
+    fitting = [axes for axes in (field.axes, (2, 3), (1, 2)) if _sizes(shape, axes) == field.sizes]
+    return fitting[0] if fitting else field.axes
 
 
 def _window(node: fx.Node, operator: str, field: Field) -> Field:
@@ -92,23 +132,41 @@ def _padding(value: Any, kernel: Shape, call: dict[str, Any]) -> tuple[int, int]
     return (around[0], around[1]) if value == "same" else (0, 0)
 
 
-def _resized(node: fx.Node, field: Field, *, bilinear: bool) -> Field:
-    before, after = shape_of(node.all_input_nodes[0]), shape_of(node)
-    return replace(
-        field,
-        rows=resized(field.rows, before=before[2], after=after[2], bilinear=bilinear),
-        columns=resized(field.columns, before=before[3], after=after[3], bilinear=bilinear),
+def _resized(node: fx.Node, operator: str, field: Field) -> Field:
+    before, after = shape_of(node.all_input_nodes[0])[2:], shape_of(node)[2:]
+    reach = 1 if "bilinear" in operator else 2 if "bicubic" in operator else 0
+    rows, columns = (
+        # where pictures get smaller, antialiasing reads as many pixels more
+        resized(
+            extent, before=old, after=new, reach=reach * (-(-old // new) if operator.endswith("aa") else 1)
+        )
+        for extent, old, new in zip((field.rows, field.columns), before, after, strict=True)
     )
+    return replace(field, rows=rows, columns=columns)
+
+
+def _shuffled(node: fx.Node, operator: str, field: Field) -> Field:
+    """Each pixel becomes a block of channels' pixels, or the other way round."""
+    if operator == "pixel_shuffle":
+        return _resized(node, operator, field)
+    factor = arguments(node)["downscale_factor"]
+    rows, columns = (window(extent, kernel=factor, stride=factor) for extent in (field.rows, field.columns))
+    return replace(field, rows=rows, columns=columns)
+
+
+def _pooled(node: fx.Node, _: str, field: Field) -> Field:
+    before, after = shape_of(node.all_input_nodes[0])[2:], shape_of(node)[2:]
+    return replace(field, everything=field.everything or (set(after) == {1} and after != before))
 
 
 def _moved(node: fx.Node, operator: str, field: Field) -> Field:
-    """Pictures (N, C, H, W) that are shifted against others see what lies beside."""
+    """Pictures that are shifted against others see what lies beside."""
     if len(shape_of(node.all_input_nodes[0])) != 4:
         return field
     rows, columns = field.rows, field.columns
     for axis, start, step in _moves(node, operator):
-        rows = moved(rows, start, step) if axis % 4 == 2 else rows
-        columns = moved(columns, start, step) if axis % 4 == 3 else columns
+        rows = moved(rows, start, step) if axis % 4 == field.axes[0] else rows
+        columns = moved(columns, start, step) if axis % 4 == field.axes[1] else columns
     return replace(field, rows=rows, columns=columns)
 
 
@@ -133,3 +191,14 @@ def _list(value: Any) -> list[int]:
 def _pair(value: Any) -> tuple[int, int]:
     values = (value,) if isinstance(value, int) else tuple(value)
     return (int(values[0]), int(values[-1]))
+
+
+_PICTURES: dict[str, Callable[[fx.Node, str, Field], Field]] = {
+    **dict.fromkeys(("conv2d", "max_pool2d", "avg_pool2d", "conv_transpose2d"), _window),
+    **dict.fromkeys(("upsample_nearest2d", "_upsample_nearest_exact2d"), _resized),
+    **dict.fromkeys(("upsample_bilinear2d", "upsample_bicubic2d"), _resized),
+    **dict.fromkeys(("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), _resized),
+    **dict.fromkeys(("pixel_shuffle", "pixel_unshuffle"), _shuffled),
+    **dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), _pooled),
+}
+"""Operators on pictures (N, C, H, W)."""

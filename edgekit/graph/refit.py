@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -32,14 +34,16 @@ def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:
         owner._buffers[leaf] = value.detach().clone()
 
 
-def tie(module: nn.Module, like: nn.Module) -> None:
-    """Share again, by reference, what `like` holds under several names: the first one's value counts."""
-    first: dict[int, str] = {}
-    for name, value in like.named_parameters(remove_duplicate=False):
-        known = first.setdefault(id(value), name)
-        if known != name:
+def tie(module: nn.Module, names: Mapping[str, str]) -> None:
+    """Share again, by reference, what `first_names` found under several names: the first one's value counts."""
+    for name, first in names.items():
+        if name != first:
             path, _, leaf = name.rpartition(".")
-            module.get_submodule(path)._parameters[leaf] = module.get_parameter(known)
+            owner = module.get_submodule(path)
+            if leaf in owner._parameters:
+                owner._parameters[leaf] = module.get_parameter(first)
+            else:
+                owner._buffers[leaf] = module.get_buffer(first)
 
 
 def refit(module: nn.Module) -> None:

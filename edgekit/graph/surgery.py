@@ -16,7 +16,7 @@ from edgekit.graph.masked import Masked
 from edgekit.graph.refit import refit, set_tensor, tensor_of, tie
 from edgekit.graph.rewrite import copied, in_double, rewritten
 from edgekit.graph.survivors import Survivors, survivors
-from edgekit.graph.trace import shape_of
+from edgekit.graph.trace import first_names, shape_of
 
 TOLERANCE = 1e-9
 """Largest relative difference, in float64, between a pruned network and its masked original."""
@@ -82,7 +82,7 @@ def cut(module: nn.Module, smaller: Survivors) -> nn.Module:
     pruned = copy.deepcopy(module, dict(replaced))  # what is replaced at once need not be copied
     for name, value in gathered.items():
         set_tensor(pruned, name, value)
-    tie(pruned, module)
+    tie(pruned, first_names(module))
     refit(pruned)
     return pruned
 

@@ -60,13 +60,17 @@ def unprinted() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _named_once(graph: fx.GraphModule, module: nn.Module) -> fx.GraphModule:
-    """The graph with one name for a parameter that the network holds under several."""
+def first_names(module: nn.Module) -> dict[str, str]:
+    """Each parameter's and buffer's full name → the first name under which the module holds that tensor."""
     first: dict[int, str] = {}
-    names = {
-        name: first.setdefault(id(value), name)
-        for name, value in module.named_parameters(remove_duplicate=False)
-    }
+    parameters = module.named_parameters(remove_duplicate=False)
+    every = (*parameters, *module.named_buffers(remove_duplicate=False))
+    return {name: first.setdefault(id(value), name) for name, value in every}
+
+
+def _named_once(graph: fx.GraphModule, module: nn.Module) -> fx.GraphModule:
+    """The graph with one name for a tensor that the network holds under several."""
+    names = first_names(module)
     for node in graph.graph.find_nodes(op="get_attr"):
         node.target = names.get(node.target, node.target)
     graph.recompile()

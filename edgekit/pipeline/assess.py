@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict_split
+from edgekit.bench import Candidate, Protocol, compare, fastest, float_candidates, predict_split
 from edgekit.data.split import Split
 from edgekit.devices import open_device
 from edgekit.errors import InputError, MeasurementError
@@ -151,12 +151,13 @@ class Assessor:
         )
         results = dict(sides)
         for name, side in fit.items():
-            own = [
-                (candidate, measured[candidate.name])
-                for candidate in candidates
-                if candidate.name.startswith(f"{name}|")
-            ]
-            results[name] = _with_fastest(side, own)
+            own = [candidate for candidate in candidates if candidate.name.startswith(f"{name}|")]
+            try:
+                best, profile = fastest(own, measured)
+            except MeasurementError as error:
+                results[name] = replace(side, profile=None, crashed=error.what)
+            else:
+                results[name] = replace(side, profile=profile, options=tuple(sorted(best.options.items())))
         return results
 
     def test_outputs(self, side: Assessment) -> Array | None:
@@ -183,19 +184,3 @@ class Assessor:
 
     def _outputs(self, model: Model) -> Array:
         return outputs(model.module, self.split, self.torch_device)
-
-
-def _with_fastest(side: Assessment, own: list[tuple[Candidate, Profile | Failure]]) -> Assessment:
-    profiles = [(candidate, outcome) for candidate, outcome in own if isinstance(outcome, Profile)]
-    if not profiles:
-        return replace(
-            side,
-            profile=None,
-            crashed="; ".join(
-                f"{candidate.runtime}: {outcome.reason}"
-                for candidate, outcome in own
-                if isinstance(outcome, Failure)
-            ),
-        )
-    candidate, profile = min(profiles, key=lambda pair: pair[1].p50_ms)
-    return replace(side, profile=profile, options=tuple(sorted(candidate.options.items())))

@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, Failure, compare, float_candidates
+from edgekit.bench import Candidate, compare, fastest, float_candidates
 from edgekit.devices import Device, open_device
-from edgekit.errors import MeasurementError
 from edgekit.exporters import export
 from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
@@ -98,15 +97,7 @@ class _Bench:
             "measured" if self.goal is None or self.goal.is_host else "proxy"
         )
         measured = compare(own, self.device, threads=self.threads, progress=self.progress, source=source)
-        profiles = [outcome for outcome in measured.values() if isinstance(outcome, Profile)]
-        if not profiles:
-            reasons = (
-                f"{name}: {outcome.reason}"
-                for name, outcome in measured.items()
-                if isinstance(outcome, Failure)
-            )
-            raise MeasurementError(f"{runtime} failed on {artifact.model_path}: {'; '.join(reasons)}")
-        return min(profiles, key=lambda found: found.p50_ms)
+        return fastest(own, measured)[1]
 
     def network(self, network: Model, goal: Target) -> Profile:
         """The float file of a network, made for the purpose."""

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,28 +17,26 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import files
 from edgekit.errors import InputError, unknown
-from edgekit.user_code import described
+from edgekit.user_code import described, installed_package, is_library
 
 if TYPE_CHECKING:
     from torch import nn
 
 FORM = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-STANDARD = ("num_classes", "in_channels")
-"""What a factory is given where its signature has it and the user gave nothing."""
 
 
 @dataclass(frozen=True)
 class Factory:
-    """A callable of the user's that makes a network, and the files that it is written in."""
+    """A callable of the user's that makes a network, and the modules that it is written in."""
 
     name: str
     make: Callable[..., object]
-    files: tuple[Path, ...]
+    modules: Mapping[str, Path]
 
     @property
-    def code_sha256(self) -> list[str]:
-        """The hashes of its files: another text is another network, whatever its name."""
-        return sorted(files.sha256(path) for path in self.files)
+    def code_sha256(self) -> dict[str, str]:
+        """Module → the hash of its file: another text is another network, whatever its name."""
+        return {name: files.sha256(path) for name, path in sorted(self.modules.items())}
 
     def takes(self, argument: str) -> bool:
         """Whether the signature names that argument."""
@@ -177,12 +175,37 @@ def _check_arguments(factory: Factory, given: Mapping[str, Any]) -> None:
         raise InputError(f"{factory.name} needs {' and '.join(missing)}", hint=f"give {options}")
 
 
-def _written_in(module: ModuleType, found: Callable[..., object]) -> tuple[Path, ...]:
-    """The module's file, and the one that the factory comes from where the module only passes it on."""
-    sources = {getattr(module, "__file__", None)}
-    with suppress(TypeError):  # built in, or an object with __call__: the module's file is all there is
-        sources.add(inspect.getsourcefile(inspect.unwrap(found)))
-    return tuple(sorted(Path(name) for name in sources if name and Path(name).is_file()))
+def _written_in(module: ModuleType, found: Callable[..., object]) -> dict[str, Path]:
+    """All imported modules beside which the factory's own lies, or of the same installed package.
+
+    The factory's own is also the one that it comes from where the module that was named only passes it on.
+    """
+    made_in = sys.modules.get(getattr(inspect.unwrap(found), "__module__", None) or "", module)
+    modules = {name: path for name, known in list(sys.modules.items()) if (path := _file_of(known))}
+    written: dict[str, Path] = {}
+    for own in (module, made_in):
+        if (path := _file_of(own)) is None:  # built in, or typed in
+            continue
+        written[own.__name__] = path
+        package = installed_package(str(path))
+        depth = own.__name__.count(".") + hasattr(own, "__path__")
+        root = path.parents[min(depth, len(path.parents) - 1)]
+        written |= {
+            name: file
+            for name, file in modules.items()
+            if name != "__main__"
+            and file.is_relative_to(root)
+            and not is_library(str(file))
+            and installed_package(str(file)) == package
+        }
+    return written
+
+
+def _file_of(module: object) -> Path | None:
+    name = getattr(module, "__dict__", {}).get(
+        "__file__"
+    )  # an attribute may be made, and fail, when it is asked for
+    return Path(name) if isinstance(name, str) and Path(name).is_file() else None
 
 
 def _kind(value: object) -> str:

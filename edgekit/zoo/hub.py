@@ -74,8 +74,11 @@ def _fetched(wanted: _Wanted) -> tuple[Path, str, str]:
     try:
         info = hub.model_info(wanted.repo, revision=wanted.revision)
         name = _chosen(wanted, [entry.rfilename for entry in info.siblings or ()])
-        path = hub.hf_hub_download(wanted.repo, name, revision=wanted.revision)
-        return Path(path), str(info.sha), name
+        path = Path(hub.hf_hub_download(wanted.repo, name, revision=wanted.revision))
+        # Not `info.sha`, after which the branch may have moved; asked for by it, the cache would not know the branch.
+        return path, path.parents[name.count("/")].name, name
+    except errors.HFValidationError as error:
+        raise InputError(f"{wanted} is no name that the hub gives: {error}") from error
     except errors.GatedRepoError as error:
         raise InputError(
             f"the hub gives {wanted} only to those who were granted access",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -47,12 +48,13 @@ def build_library_network(
     package = load("timm" if library == "timm" else "torchvision.models", extra=library)
     try:
         if library == "timm":
-            given = {"num_classes": num_classes, "in_chans": in_channels} | dict(arguments)
+            given: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_channels} | dict(arguments)
             made: nn.Module = package.create_model(network, pretrained=False, **given)
         else:
-            made = package.get_model(
-                network, weights=None, **({"num_classes": num_classes} | dict(arguments))
-            )
+            builder = package.get_model_builder(network)
+            fetched = inspect.signature(builder).parameters.keys() & _REFUSED  # a backbone's are by default
+            given = {"num_classes": num_classes} | dict(arguments) | dict.fromkeys(fetched)
+            made = builder(**given)
     except Exception as error:  # libraries raise what they like for arguments that do not fit
         raise InputError(f"{name} failed: {described(error)}") from error
     return made

@@ -35,6 +35,15 @@ _SIZES = {"Symbol", "Integer", "Add", "Mul", "Max", "Min", "FloorDiv", "Mod", "P
 _ARITHMETIC = {f"_operator.{name}" for name in ("getitem", "add", "sub", "mul", "floordiv", "mod", "neg")}
 _NAME = re.compile(r"\w+")
 _TEXT = re.compile(r"[\w.+-]*")
+_PATH = re.compile(r"[\w./+-]*")
+_STRING = re.compile(r"[\w./,> +-]*")
+_FORMS = {
+    **dict.fromkeys(("name", "as_name"), _NAME),
+    # Neither becomes code: torch writes these into quotes, in which only a quote or a backslash would end them.
+    **dict.fromkeys(("parameter_name", "buffer_name", "tensor_constant_name"), _PATH),
+    "as_string": _STRING,  # an argument, such as the equation of an einsum
+}
+"""What a text may be, by the key that it lies under; `_TEXT` elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +168,7 @@ def _vet_texts(path: Path, documents: list[Any]) -> None:
     for key, text in _texts(documents, ""):
         if key in ("in_spec", "out_spec"):  # our own by now
             continue
-        if key == "expr_str":
-            fits = _is_arithmetic(text)
-        else:
-            fits = bool((_NAME if key in ("name", "as_name") else _TEXT).fullmatch(text))
-        if not fits:
+        if not (_is_arithmetic(text) if key == "expr_str" else _FORMS.get(key, _TEXT).fullmatch(text)):
             _refuse(path, f"the text {text[:80]!r} in it is no name")
 
 
@@ -172,9 +177,9 @@ def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):
-        named = key.endswith("_values")
+        kind = "name" if key.endswith("_values") else "parameter_name" if key == "config" else ""
         for name, entry in value.items():
-            yield ("name" if named else ""), name
+            yield kind, name
             yield from _texts(entry, name)
     elif isinstance(value, list):
         for entry in value:

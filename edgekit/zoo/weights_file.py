@@ -52,19 +52,23 @@ def read_weights(path: Path) -> tuple[str, dict[str, Tensor]]:
             hint="give a .pth, .pt or .safetensors file",
         )
     content = _safetensors(path) if path.suffix == ".safetensors" else _checkpoint(path)
-    wrappers: list[str] = []
-    for _ in range(MAX_DEPTH):
-        wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
-        if wrapper is None:
-            break
-        wrappers.append(wrapper)
-        content = content[wrapper]
+    wrappers, content = _unwrapped(content)
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         keys = ", ".join(str(key) for key in list(content)[:5])
         raise InputError(f"{path} holds no weights", hint=f"its keys are: {keys}" if keys else "it is empty")
     _check_plain(path, tensors)
     return ".".join(wrappers), tensors
+
+
+def _unwrapped(content: Mapping[Any, Any], depth: int = MAX_DEPTH) -> tuple[list[str], Mapping[Any, Any]]:
+    """The wrappers around the weights, and what lies in them; one that holds no weights (a decay) is none."""
+    for name in WRAPPERS if depth else ():
+        if isinstance(inner := content.get(name), Mapping):
+            wrappers, found = _unwrapped(inner, depth - 1)
+            if any(isinstance(value, Tensor) and value.dim() for value in found.values()):
+                return [name, *wrappers], found
+    return [], content
 
 
 def _safetensors(path: Path) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,27 +39,48 @@ class Noisy:
             raise MissingError("noisy went away")
         if self.busy(self.calls):
             self.pressure += 1e6
-        slower = self.ratio if "candidate" in job.model_files[0].parts[-2] else 1.0
-        centre = 1e6 * slower * np.exp(self.random.normal(0, 0.005))
+        if job.mode == "predict":
+            return Answer({}, np.ones((len(inputs), 2), np.float32) + self.wrong(job))
+        return Answer({**self.values(job), "executed": EXECUTED})
+
+    def wrong(self, job: Job) -> float:
+        """What is added to a file's known answers, all ones."""
+        return 0.0
+
+    def values(self, job: Job) -> dict[str, Any]:
+        """What the runner says of one process."""
+        slower = self.ratio if is_candidate(job) else 1.0
+        slower *= 1 + job.limits.get("slowdown", 0.0)
+        centre = 1e6 * slower * np.exp(self.random.normal(0, self.spread))
         samples = (centre * (1 + self.random.gamma(2, 0.01, 40))).astype(int).tolist()
-        values = {
+        return {
             "samples_ns": samples,
             "warmup_ns": [1],
             "load_ns": 1,
             "clock_ns": 1,
             "peak_rss_bytes": 10**8,
+            "version": "1.0",
         }
-        return Answer({**values, "version": "1.0", "executed": EXECUTED})
 
     def state(self) -> DeviceState:
         facts = {"uptime_s": str(float(self.calls)), "cpu_pressure_us": str(self.pressure), "cpu": "script"}
         return DeviceState(facts=facts)
 
 
-def artifact(folder: Path, *, model: str = "net", size: int = 100, side: int = 4) -> Path:
+def is_candidate(job: Job) -> bool:
+    return "candidate" in job.model_files[0].parts[-2]
+
+
+def artifact(
+    folder: Path, *, model: str = "net", size: int = 100, side: int = 4, known: bool = True, **changed: Any
+) -> Path:
+    """A folder with a manifest; `changed` are fields of it, `known` whether there are known answers."""
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(bytes(size))
-    Artifact(
+    if known:
+        inputs, outputs = np.zeros((3, 3, side, side), np.float32), np.ones((3, 2), np.float32)
+        np.savez(folder / "parity.npz", inputs=inputs, outputs=outputs)
+    manifest = Artifact(
         model=model,
         task="classification",
         format="onnx",
@@ -69,5 +91,6 @@ def artifact(folder: Path, *, model: str = "net", size: int = 100, side: int = 4
         outputs=(TensorSpec(name="y", shape=(1, 2), dtype="float32", layout="NC"),),
         preprocessing=Preprocessing(height=side, width=side, mean=(0, 0, 0), std=(1, 1, 1)),
         labels=("a", "b"),
-    ).at(folder).write()
+    )
+    manifest.model_copy(update=changed).at(folder).write()
     return folder

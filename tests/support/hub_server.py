@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 Files = Mapping[str, bytes]
 Repositories = Mapping[str, Mapping[str, Files]]
-"""Repository → revision → file → content."""
+"""Repository → revision → file → content; `main, later` is where `main` has moved to when files are fetched."""
 
 
 def commit_of(repository: str, revision: str) -> str:
@@ -35,6 +35,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             name, _, rest = path.partition("/resolve/")
             revision, _, file = rest.partition("/")
+            later = f"{revision}, later"
+            revision = later if later in self.repositories.get(name, {}) else revision
             self._file(name, revision, file)
 
     def _info(self, name: str, revision: str) -> None:

@@ -72,6 +72,56 @@ def test_peak_memory_reuses_buffers() -> None:
     assert found.peak_activation_bytes == 4 * 16 * 16 * (8 + 4)  # the widest pair of neighbours, not the sum
 
 
+class Forked(nn.Module):
+    """A map of 16 channels that is read by an element-wise operator and once more, before or after it."""
+
+    def __init__(self, order: str) -> None:
+        super().__init__()
+        self.order = order
+        self.stem = nn.Conv2d(3, 16, 1)
+        self.b, self.c = nn.Conv2d(16, 2, 1), nn.Conv2d(16, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x0 = self.stem(x)
+        if self.order == "later":
+            return self.b(x0.relu()) + self.c(x0)  # type: ignore[no-any-return]
+        if self.order == "view later":
+            y, z = x0[:, :8], x0.relu()
+            return self.b(z) + y.sum()  # type: ignore[no-any-return]
+        if self.order == "given back":
+            return x0.relu(), x0  # type: ignore[return-value]
+        y = self.c(x0)
+        return self.b(x0.relu()) + y  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("order", "elements"),
+    [
+        ("later", 16 + 16 + 2),  # b runs while the map waits for c, beside its rectified copy
+        ("view later", 16 + 16 + 2),
+        ("given back", 16 + 16),
+        ("earlier", 16 + 2 + 2),  # nobody reads the map again: it is rectified where it lies
+    ],
+)
+def test_peak_memory_where_a_map_is_read_again(order: str, elements: int) -> None:
+    assert cost(Forked(order), (1, 3, 10, 10)).peak_activation_bytes == 4 * 100 * elements
+
+
+def test_peak_memory_of_a_residual_block() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.wide, self.narrow = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 24, 1), nn.Conv2d(24, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            y: Tensor = x + self.narrow(self.wide(x).relu())
+            return y
+
+    # The skip's 4 channels wait while 24 are reduced to 4; the rectified 24 lie where the others lay.
+    assert cost(Residual(), (1, 3, 10, 10)).peak_activation_bytes == 4 * 100 * (4 + 24 + 4)
+
+
 def test_a_global_pooling_sees_everything() -> None:
     found = cost(
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)),

@@ -71,7 +71,7 @@ def test_digits_say_what_they_are(digits: Data) -> None:
     assert digits.labels == tuple("0123456789")
     assert digits.demonstration
     assert digits.labelled
-    assert not digits.flips
+    assert not digits.calibration.flips
     assert digits.name == "digits"
 
 

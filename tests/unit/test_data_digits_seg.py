@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from edgekit.data import Data, batches, load_data
 from edgekit.data.digits import cut_digits
 from edgekit.data.digits_seg import INK, PICTURES, scene
 from edgekit.data.split import Indices, Part, Pixels
+from edgekit.errors import InputError
+from edgekit.request import Size
 
 SHA256 = "0c18ca4072be442c4175df7adc9f1e6b9bf515e5c676e2f9492aded6c86b6d12"
 
@@ -34,6 +38,49 @@ def test_the_scenes_are_the_same_everywhere(scenes: Data) -> None:
     assert scenes.sha256 == load_data(None, task="segmentation", input_size=64).sha256 == SHA256
 
 
+def test_masks_may_tell_digits_apart(scenes: Data) -> None:
+    each = load_data(Path("digits-seg-10"), task="segmentation", input_size=64)
+    assert each.labels == ("background", *"0123456789")
+    assert (each.name, each.demonstration) == ("digits-seg-10", True)
+    assert each.sha256 != scenes.sha256
+    for one, ten in ((scenes.train, each.train), (scenes.val, each.val), (scenes.test, each.test)):
+        assert one is not None
+        assert ten is not None
+        assert one.targets is not None
+        assert ten.targets is not None
+        assert np.array_equal(ten.targets > 0, one.targets)
+        assert set(np.unique(ten.targets)) == set(range(11))
+        assert np.array_equal(ten.images(np.arange(3)), one.images(np.arange(3)))
+
+
+def test_the_value_of_a_pixel_is_the_digit_that_lies_there() -> None:
+    """Black digits but for the nines, whose ink alone is in the mask, by their value."""
+    pair = np.stack([np.zeros((8, 8)), np.full((8, 8), 255)]).astype(np.uint8)
+    masks = [
+        scene(pair, np.asarray([1, 10], dtype=np.uint8), np.random.default_rng(seed), 64, 64).mask
+        for seed in range(8)
+    ]
+    assert set(np.unique(masks)) == {0, 10}
+
+
+def test_built_in_data_is_for_its_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_data(Path("digits"), input_size=8).name == "digits"
+    for name, task in (("digits", "segmentation"), ("digits-seg", "classification")):
+        with pytest.raises(InputError, match=f"{name} is for "):
+            load_data(Path(name), task=task)  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(InputError, match="digits"):  # a folder of that name is meant
+        load_data(Path("digits"))
+
+
+@pytest.mark.parametrize("size", [7, (4, 64)])
+def test_a_canvas_that_no_digit_fits_on_is_refused(size: Size) -> None:
+    with pytest.raises(InputError, match="no digit fits on") as refused:
+        load_data(None, task="segmentation", input_size=size)
+    assert refused.value.hint == "--input-size 8 or more"
+
+
 def test_the_size_is_the_askers(scenes: Data) -> None:
     wide = load_data(None, task="segmentation", input_size=32, channels=1)
     assert wide.calibration.images(np.arange(2)).shape == (2, 1, 32, 32)
@@ -43,9 +90,9 @@ def test_the_size_is_the_askers(scenes: Data) -> None:
 def test_a_splits_pictures_are_made_of_its_digits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     digits, given = cut_digits(), []
 
-    def recorded(own: Pixels, rng: np.random.Generator, height: int, width: int) -> object:
+    def recorded(own: Pixels, values: Pixels, rng: np.random.Generator, height: int, width: int) -> object:
         given.append({picture.tobytes() for picture in own})
-        return scene(own, rng, height, width)
+        return scene(own, values, rng, height, width)
 
     monkeypatch.setattr("edgekit.data.digits_seg.scene", recorded)
     load_data(None, task="segmentation", input_size=32)
@@ -56,7 +103,7 @@ def test_a_splits_pictures_are_made_of_its_digits_alone(monkeypatch: pytest.Monk
 
 def test_masks_cover_the_ink() -> None:
     bright = np.full((1, 8, 8), 255, dtype=np.uint8)
-    made = scene(bright, np.random.default_rng(0), 64, 64)
+    made = scene(bright, np.ones(1, dtype=np.uint8), np.random.default_rng(0), 64, 64)
     inside, outside = made.picture[made.mask == 1], made.picture[made.mask == 0]
     assert inside.min() > INK > np.median(outside)
 

@@ -146,8 +146,8 @@ def test_pictures_are_preprocessed(tmp_path: Path) -> None:
 
 
 def test_colour_decides_about_mirroring(tmp_path: Path) -> None:
-    assert load(fill(tmp_path / "photos", {"a": 4, "b": 4})).flips
-    assert not load(fill(tmp_path / "scans", {"a": 4, "b": 4}, grey=True)).flips
+    assert load(fill(tmp_path / "photos", {"a": 4, "b": 4})).calibration.flips
+    assert not load(fill(tmp_path / "scans", {"a": 4, "b": 4}, grey=True)).calibration.flips
 
 
 def test_the_content_decides_the_hash_and_the_cut(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,27 @@ def test_the_name_of_the_content_follows_pictures_and_masks(tmp_path: Path) -> N
     assert load(tmp_path).sha256 == before
     draw(tmp_path / "masks" / "003.png", (255, 0))
     assert load(tmp_path).sha256 != before
+
+
+def test_the_name_of_the_content_follows_the_names_of_classes(tmp_path: Path) -> None:
+    plain = load(fill(tmp_path, 5, (0, 1, 2))).sha256
+    (tmp_path / "classes.txt").write_text("ground\nroad\ncar\n")
+    named = load(tmp_path).sha256
+    (tmp_path / "classes.txt").write_text("ground\nroad\nlorry\n")
+    assert len({plain, named, load(tmp_path).sha256}) == 3
+
+
+def test_masks_are_held_at_the_networks_size_only(tmp_path: Path) -> None:
+    for index in range(24):
+        paint(tmp_path / "images" / f"{index}.png", 9 * index, (512, 512))
+        draw(tmp_path / "masks" / f"{index}.png", (0, 255), (512, 512))
+    tracemalloc.start()
+    try:
+        load(tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 512 * 512, "the masks of a few pictures at once, not of all"
 
 
 def test_a_picture_without_a_mask_is_named(tmp_path: Path) -> None:

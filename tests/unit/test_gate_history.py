@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from gate_files import Noisy, artifact
 
 from edgekit.errors import InputError
-from edgekit.gate import history
+from edgekit.gate import gate, history
+from edgekit.gate.case import Case, Limits, open_case
 from edgekit.gate.history import Entry
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,6 +55,11 @@ def test_noise_alone_is_no_drift(seed: int) -> None:
     assert history.drifts(series(noisy(5, 40, seed))) == []
 
 
+def test_values_that_are_almost_alike_make_no_drift_of_a_hair() -> None:
+    assert history.drifts(series([5.0] * 15 + [5.001] * 15)) == []
+    assert len(history.drifts(series([5.0] * 15 + [5.1] * 15))) == 1
+
+
 def test_fingerprints_and_cases_are_never_mixed() -> None:
     mixed = [*series(noisy(5, 15)), *series(noisy(9, 15), cpu="b"), *series(noisy(7, 15), case="other")]
     assert history.drifts(mixed) == []
@@ -68,3 +76,76 @@ def test_lines_are_added_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     path.write_text(before + "{\n")
     with pytest.raises(InputError, match="line 2"):
         history.read(path)
+
+
+GOOD = (
+    '{"time": "2026-01-01T00:00:00Z", "case": "net", "sha256": "0", "p50_ms": 1.5, "verdict": "pass", '
+    '"fingerprint": {}}'
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        GOOD.replace("1.5", "0"),
+        GOOD.replace("1.5", "-1.5"),
+        GOOD.replace("1.5", "NaN"),
+        GOOD.replace("1.5", "Infinity"),
+        GOOD.replace("00Z", "00"),
+        "<<<<<<< HEAD",
+    ],
+)
+def test_values_that_are_no_latency_are_refused_by_their_line(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "latency.jsonl"
+    path.write_text(f"{GOOD}\n\n{line}\n")
+    with pytest.raises(InputError, match="line 3"):
+        history.read(path)
+
+
+def test_a_file_that_is_no_text_or_a_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latency.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    for wrong in (path, tmp_path):
+        with pytest.raises(InputError, match="is no history"):
+            history.read(wrong)
+
+
+def test_a_line_that_was_left_open_is_closed_first(tmp_path: Path) -> None:
+    path = tmp_path / "latency.jsonl"
+    path.write_text(GOOD)
+    history.append(path, series([5.0]))
+    assert [entry.p50_ms for entry in history.read(path)] == [1.5, 5.0]
+
+
+def test_precisions_options_and_devices_are_series_of_their_own(tmp_path: Path) -> None:
+    settings: list[tuple[dict[str, Any], Noisy, int]] = [
+        ({}, Noisy(), 2),
+        ({"precision": "fp32"}, Noisy(), 2),
+        ({"runtime_options": {"allow_spinning": "0"}}, Noisy(), 2),
+        ({}, Noisy(), 4),
+        ({}, Renamed(), 2),
+    ]
+    found = [
+        gate([opened(tmp_path / str(number), **changed)], device, threads=threads)
+        for number, (changed, device, threads) in enumerate(settings)
+    ]
+    entries = [entry for result in found for entry in history.entries_of(result, START)]
+    assert len({frozenset(entry.fingerprint.items()) for entry in entries}) == len(found)
+    assert entries[0].fingerprint == {
+        "cpu": "script",
+        "threads": "2",
+        "device": "noisy",
+        "model": "net",
+        "precision": "int8",
+        "runtime": "onnxruntime 1.0",
+        "options": "",
+    }
+
+
+class Renamed(Noisy):
+    name = "another"
+
+
+def opened(folder: Path, **changed: Any) -> Case:
+    sides = artifact(folder / "base", **changed), artifact(folder / "candidate", **changed)
+    return open_case(*sides, max_regression=0.05, metric="p50", limits=Limits())

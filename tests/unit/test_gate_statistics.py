@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgekit.gate.interval import slowdown
 from edgekit.gate.plan import Plan
-from edgekit.gate.simulate import NOISES, rates
+from edgekit.gate.simulate import NOISES, decided, rates
 
 
 @given(
@@ -63,3 +63,25 @@ def test_a_true_regression_is_caught_and_one_at_the_threshold_is_not_called() ->
     plan = Plan(threshold=0.02)
     assert rates(plan, "steady", effect=0.05, runs=40, seed=2)["fail"] >= 0.95
     assert rates(plan, "steady", effect=0.02, runs=40, seed=3)["fail"] <= 0.05
+
+
+def test_more_cases_are_wider_also_where_the_resamples_cannot_tell_the_levels_apart() -> None:
+    ratios = np.random.default_rng(5).normal(0, 0.01, 10).tolist()
+    widths = [Plan(cases=cases).judge(ratios)[1].half_width for cases in (1, 5, 20)]
+    assert widths[0] * 1.3 < widths[1] < widths[2] / 1.2
+
+
+def test_the_first_of_many_cases_looks_keeps_to_the_declared_error() -> None:
+    plan, random = Plan(threshold=0.05, cases=20), np.random.default_rng(0)
+    centre, first = math.log1p(plan.threshold), plan.looks[0]
+    decisions = [plan.judge(random.normal(centre, 0.01, first).tolist())[0] for _ in range(600)]
+    assert sum(decision != "inconclusive" for decision in decisions) <= 1
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_a_simulation_s_short_cut_decides_as_the_gate_does(count: int) -> None:
+    plan, random = Plan(threshold=0.02), np.random.default_rng(6)
+    sessions = [random.normal(centre, 0.01, count).tolist() for centre in np.linspace(0, 0.05, 40)]
+    decisions = [plan.judge(session)[0] for session in sessions]
+    assert len(set(decisions)) == 3
+    assert [decided(plan, session) for session in sessions] == decisions

@@ -25,6 +25,7 @@ REPOSITORIES = {
         "v1": {"pytorch_model.bin": b"first"},
     },
     "me/text": {"main": {"README.md": b"#"}},
+    "me/moving": {"main": {"a.safetensors": b"a"}, "main, later": {"a.safetensors": b"b"}},
     "me/many": {"main": {"a.safetensors": b"a", "sub/b.safetensors": b"b"}},
 }
 ASK = """
@@ -80,6 +81,23 @@ def test_weights_are_fetched_once_and_kept(hub: tuple[str, list[str]], tmp_path:
     assert ask(*specs, home=tmp_path, HF_ENDPOINT="http://127.0.0.1:9") == found
     (missing,) = ask("hf:me/many/a.safetensors", home=tmp_path, HF_HUB_OFFLINE="1")
     assert missing["code"] == 3
+
+
+def test_the_commit_that_is_told_is_the_one_that_was_fetched(
+    hub: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    (found,) = ask("hf:me/moving", home=tmp_path, HF_ENDPOINT=hub[0])
+    assert found["content"] == "b"
+    assert found["origin"] == f"hf:me/moving@{commit_of('me/moving', 'main, later')}/a.safetensors"
+    assert ask("hf:me/moving", home=tmp_path, HF_HUB_OFFLINE="1") == [found]
+
+
+def test_names_that_no_repository_has_are_refused(hub: tuple[str, list[str]], tmp_path: Path) -> None:
+    specs = ("hf:foo/bar..baz", "hf:foo/bar--baz", "hf:.a/b", "hf:a/b.git", f"hf:a/{'b' * 120}", "hf:a/ö")
+    for environment in ({"HF_ENDPOINT": hub[0]}, {"HF_HUB_OFFLINE": "1"}):
+        for answer in ask(*specs, home=tmp_path, **environment):
+            assert answer["code"] == 2
+            assert "is no name that the hub gives" in answer["said"]
 
 
 def test_what_is_not_there_is_said(hub: tuple[str, list[str]], tmp_path: Path) -> None:

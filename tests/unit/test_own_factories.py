@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from own_networks import NETWORKS, line_of, own_module
+from own_networks import line_of, own_module
 
 from edgekit.checkpoint import load_model, save_model
 from edgekit.errors import InputError, MissingError
@@ -25,9 +25,9 @@ def nets(tmp_path: Path) -> Iterator[str]:
         yield name
 
 
-def model_of(name: str, *arguments: str, classes: int | None = 10, batch: int = 2) -> Model:
+def model_of(name: str, *arguments: str, classes: int | None = 10, tried: int = 2) -> Model:
     found = architecture(name, arguments)
-    return new_model(found, preprocessing_of(found, 32), num_classes=classes, batch=batch)
+    return new_model(found, preprocessing_of(found, 32), num_classes=classes, tried=tried)
 
 
 def test_arguments_are_literals_or_text() -> None:
@@ -120,7 +120,7 @@ def test_a_network_that_cannot_be_exported_names_its_own_line(
 
 
 def test_a_network_for_one_picture_names_the_line_that_bakes_it_in(nets: str) -> None:
-    assert model_of(f"{nets}:Baked", batch=1).source.num_classes == 10
+    assert model_of(f"{nets}:Baked", tried=1).source.num_classes == 10
     with pytest.raises(InputError) as refused:
         model_of(f"{nets}:Baked")
     assert f"{nets}.py:{line_of('.view(1, 10)')}" in refused.value.what
@@ -143,15 +143,6 @@ def test_the_current_folder_hides_no_package_afterwards(nets: str) -> None:
     before = list(sys.path)
     model_of(f"{nets}:tiny")
     assert sys.path == before
-
-
-def test_the_identity_changes_with_the_text_and_the_arguments(nets: str) -> None:
-    name, path = f"{nets}:tiny", Path(f"{nets}.py")
-    plain = architecture(name).identity
-    assert architecture(name).identity == plain
-    assert architecture(name, ["depth=2"]).identity != plain
-    path.write_text(NETWORKS + "\n# another text\n")
-    assert architecture(name).identity != plain
 
 
 def test_weights_load_by_the_networks_own_keys(nets: str, tmp_path: Path) -> None:
@@ -188,8 +179,12 @@ def create_model(name, pretrained, num_classes, in_chans, depth=1):
 """,
     "torchvision": """
 from torch import nn
-def list_models(): return ["resnet18"]
-def get_model(name, weights, num_classes):
+def list_models(): return ["resnet18", "fcn_resnet50"]
+def get_model_builder(name): return globals()[name]
+def fcn_resnet50(*, weights=None, progress=True, num_classes=None, weights_backbone="IMAGENET1K_V1", **kwargs):
+    assert weights is weights_backbone is None
+    return nn.Conv2d(3, num_classes, 1)
+def resnet18(*, weights="DEFAULT", progress=True, num_classes):
     assert weights is None
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))
 """,
@@ -224,6 +219,13 @@ def test_a_librarys_network_is_built_without_its_weights(library: str) -> None:
             architecture(f"{library}:resnet18", [argument])
     with pytest.raises(InputError, match="TypeError"):
         model_of(f"{library}:resnet18", "wdth=3")
+
+
+@pytest.mark.parametrize("library", ["torchvision"], indirect=True)
+def test_no_backbones_weights_are_fetched(library: str) -> None:
+    found = architecture(f"{library}:fcn_resnet50", task="segmentation")
+    model = new_model(found, preprocessing_of(found, 32), num_classes=4)
+    assert model.module(torch.zeros(1, 3, 32, 32)).shape == (1, 4, 32, 32)
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])

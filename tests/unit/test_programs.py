@@ -6,13 +6,13 @@ import json
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from own_networks import save_program
+from program_files import rewritten, with_graph
 from small_networks import Gated, Residual, Shuffled
 from torch import Tensor, fx, nn
 
@@ -25,8 +25,6 @@ from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.zoo import architecture
 from edgekit.zoo.program_file import CONSTANTS, EXAMPLE, GRAPH, WEIGHTS, vet_program
 
-Graph = dict[str, Any]
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,29 +36,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_program(tmp_path_factory.mktemp("program") / "net.pt2")
 
 
-def rewritten(path: Path, to: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
-    """A copy of the archive whose members `change` has edited."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
-    change(members)
-    with zipfile.ZipFile(to, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(f"net/{name}", content)
-    return to
-
-
-def with_graph(path: Path, to: Path, change: Callable[[Graph], object]) -> Path:
-    def edit(members: dict[str, bytes]) -> None:
-        graph = json.loads(members[GRAPH])
-        change(graph)
-        members[GRAPH] = json.dumps(graph).encode()
-
-    return rewritten(path, to, edit)
-
-
-def model_of(path: Path, batch: int = 2) -> Model:
+def model_of(path: Path, tried: int = 2) -> Model:
     found = architecture(str(path))
-    return new_model(found, preprocessing_of(found, None), batch=batch)
+    return new_model(found, preprocessing_of(found, None), tried=tried)
 
 
 @pytest.mark.parametrize("network", [Residual, Shuffled, Gated])
@@ -78,7 +56,7 @@ def test_a_program_gives_what_the_network_gave(network: type[nn.Module], tmp_pat
 
 def test_a_program_for_one_picture_is_profiled_but_not_trained(tmp_path: Path) -> None:
     path = save_program(tmp_path / "net.pt2", Shuffled(), batch=False)
-    assert cost(model_of(path, batch=1).module, (1, 3, 32, 32)).macs > 0
+    assert cost(model_of(path, tried=1).module, (1, 3, 32, 32)).macs > 0
     with pytest.raises(InputError, match="failed on an input of") as refused:
         model_of(path)
     assert "dynamic_shapes" in refused.value.hint
@@ -129,67 +107,6 @@ def test_pickled_weights_are_refused(key: str, value: object, plain: Path, tmp_p
 
     with pytest.raises(InputError, match="pickled or custom objects"):
         architecture(str(rewritten(plain, tmp_path / "evil.pt2", edit)))
-
-
-SIZE = "__import__('os').mkdir('pwned') or 1"
-
-
-def _first_size(graph: Graph) -> Graph:
-    values = graph["graph_module"]["graph"]["tensor_values"].values()
-    size: Graph = next(size for value in values for size in value["sizes"] if "as_expr" in size)["as_expr"]
-    return size
-
-
-def _nodes(graph: Graph) -> list[Graph]:
-    nodes: list[Graph] = graph["graph_module"]["graph"]["nodes"]
-    return nodes
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda graph: _first_size(graph).update(expr_str=SIZE), "is no name"),
-        (lambda graph: _first_size(graph).update(expr_str="Symbol('s0').func"), "is no name"),
-        (lambda graph: _first_size(graph).update(expr_str="exit(1)"), "is no name"),
-        (lambda graph: _nodes(graph)[0].update(target="torch.hub.load"), "'torch.hub.load', no operator"),
-        (lambda graph: _nodes(graph)[0].update(target="torch.ops.aten.__dict__.clear"), "no operator"),
-        (lambda graph: _nodes(graph)[0].update(target="torch.ops.aten.from_file.default"), "no operator"),
-        (lambda graph: _nodes(graph)[0].update(name="x\n  import os"), "is no name"),
-        (lambda graph: graph["graph_module"]["graph"]["tensor_values"].update({"x;y": {}}), "is no name"),
-        (
-            lambda graph: graph["graph_module"]["signature"]["input_specs"][0]["parameter"].update(
-                parameter_name='a"b'
-            ),
-            "is no name",
-        ),
-    ],
-)
-def test_what_torch_would_execute_is_refused(
-    change: Callable[[Graph], object],
-    said: str,
-    plain: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError) as refused:
-        architecture(str(with_graph(plain, tmp_path / "evil.pt2", change)))
-    assert said in refused.value.what
-    assert not Path("pwned").exists()
-
-
-def test_guards_and_metadata_are_dropped(
-    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def edit(graph: Graph) -> None:
-        graph["guards_code"] = [SIZE]
-        for node in _nodes(graph):
-            node["metadata"] = {"source_fn_stack": "x,torch.hub.load"}
-
-    model_of(with_graph(plain, tmp_path / "evil.pt2", edit))
-    assert not Path("pwned").exists()
 
 
 class Two(Residual):

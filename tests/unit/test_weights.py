@@ -113,6 +113,16 @@ def test_averaged_weights_come_before_the_last_ones(state: State, tmp_path: Path
     assert same(found, state)
 
 
+@pytest.mark.parametrize(
+    "ema", [{"decay": 0.99, "updates": 3}, {"decay": torch.tensor(0.99)}, {"module": {"decay": 0.99}}, {}]
+)
+def test_averaging_that_left_no_weights_is_passed_over(ema: State, state: State, tmp_path: Path) -> None:
+    for content in ({"ema": ema, "state_dict": state}, {"model": {"ema": ema, "state_dict": state}}):
+        info, found = loaded(content, tmp_path)
+        assert info.entry.split(".")[-1] == "state_dict"
+        assert same(found, state)
+
+
 def test_safetensors_load_in_any_order(state: State, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file(in_timm(state), path)

@@ -30,8 +30,9 @@ def case_lines(case: CaseResult) -> list[str]:
     if case.slowdown is not None:
         lines.append(
             f"{case.metric}: {milliseconds(case.base, case.metric)} → {milliseconds(case.candidate, case.metric)}, "
-            f"{interval(case.slowdown)} at {case.slowdown.confidence:.1%} confidence over {case.pairs} pairs"
+            f"{interval(case.slowdown)} at {100 * case.slowdown.confidence:.6g} % confidence over {case.judged} pairs"
         )
+    lines.append(_ran(case))
     if case.smallest_visible is not None:
         lines.append(f"a regression of {share(case.smallest_visible)} or more would have failed")
     if case.beside is not None:
@@ -41,4 +42,14 @@ def case_lines(case: CaseResult) -> list[str]:
     for check in case.checks:
         kept = "kept" if check.kept else "BROKEN"
         lines.append(f"{check.name}: {check.base:g} → {check.candidate:g}, limit {check.limit:g}, {kept}")
+    lines.extend(f"not compared: {figure}" for figure in case.not_compared)
     return lines
+
+
+def _ran(case: CaseResult) -> str:
+    """What both sides ran in; one text where it is one."""
+    base, candidate = (
+        " ".join((side.runtime, *(f"{name}={value}" for name, value in sorted(side.options.items()))))
+        for side in (case.base, case.candidate)
+    )
+    return f"in {candidate}" if base == candidate else f"in {base}, the candidate in {candidate}"

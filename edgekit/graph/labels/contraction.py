@@ -85,7 +85,7 @@ def addmm(walk: Walk, node: fx.Node) -> Result:
     """Bias + (M, K) × (K, N)."""
     call = arguments(node)
     product = multiply(walk, node, [(walk.value(call["mat1"]), "mk"), (walk.value(call["mat2"]), "kn")], "mn")
-    bias = walk.value(call["input"])
+    bias = walk.value(node.args[0])
     for plane in product.planes:
         axis = plane.axis - 2 + bias.rank
         if axis >= 0 and bias.shape[axis] > 1:
