@@ -12,12 +12,12 @@ from edgekit.request import Request
 
 if TYPE_CHECKING:
     from edgekit.pipeline.api import compress
-    from edgekit.pipeline.exporting import load
+    from edgekit.pipeline.loading import load
     from edgekit.pipeline.profiling import profile
 
 __all__ = ["Request", "compress", "load", "profile"]
 
-_HOMES = {"compress": "pipeline.api", "load": "pipeline.exporting", "profile": "pipeline.profiling"}
+_HOMES = {"compress": "pipeline.api", "load": "pipeline.loading", "profile": "pipeline.profiling"}
 
 
 def __getattr__(name: str) -> Any:

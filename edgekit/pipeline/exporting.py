@@ -9,30 +9,13 @@ import numpy as np
 
 from edgekit import files
 from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
-from edgekit.checkpoint import load_model
 from edgekit.errors import InputError
 from edgekit.exporters import export as write
-from edgekit.model import Model, Task
-from edgekit.pipeline.network import weighted_model
+from edgekit.model import Task
+from edgekit.pipeline.loading import open_network
 from edgekit.progress import Progress, Silent
 from edgekit.request import Size
 from edgekit.target import load_target
-from edgekit.zoo import architecture
-from edgekit.zoo.factory import find_factory
-
-
-def load(path: str | Path, *, factory: str | None = None) -> Model:
-    """The network of a checkpoint folder, or the last kept one of a run's folder, as a `Model` in eval mode.
-
-    A network of your own is rebuilt by calling `package.module:factory` with arguments that the folder names:
-    give `factory` to say that you trust both. Raises `InputError` where there is none, and where that code was
-    not named.
-    """
-    folder = Path(path)
-    if factory is not None:
-        find_factory(factory)
-    steps = sorted(folder.glob("checkpoints/*/structure.json"))
-    return load_model(steps[-1].parent if steps else folder)
 
 
 def export(
@@ -56,11 +39,15 @@ def export(
     """
     goal, show = load_target(target), progress or Silent()
     files.check_new(out, force=force, mark=MANIFEST)
-    if Path(model).is_dir():
-        network = load(model, factory=factory)
-    else:
-        found = architecture(str(model), factory_arg, task)
-        network = weighted_model(found, weights, input_size, width)
+    network = open_network(
+        model,
+        factory=factory,
+        factory_arg=factory_arg,
+        task=task,
+        weights=weights,
+        input_size=input_size,
+        width=width,
+    )
     if network.quantization and network.quantization.rules != goal.int8:
         raise InputError(
             f"{model} was quantized by other INT8 rules than {goal.id}'s",

@@ -13,16 +13,14 @@ from edgekit import files
 from edgekit.checkpoint import STRUCTURE, save_model
 from edgekit.errors import InputError
 from edgekit.graph.channels import ChannelGraph, Group
-from edgekit.graph.cost import cost
+from edgekit.graph.cost import Cost, cost
 from edgekit.model import Task
-from edgekit.pipeline.exporting import load
-from edgekit.pipeline.network import weighted_model
+from edgekit.pipeline.loading import open_network
 from edgekit.progress import Progress, Silent
 from edgekit.request import Size
 from edgekit.stages.prune import Pruned
 from edgekit.stages.prune import prune as prune_model
 from edgekit.target import load_target
-from edgekit.zoo import architecture
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,16 @@ def prune(
         )
     if out is not None:
         files.check_new(out, force=force, mark=STRUCTURE)
-    if Path(model).is_dir():
-        network = load(model, factory=factory)
-    else:
-        found = architecture(str(model), factory_arg, task)
-        network = weighted_model(found, weights, input_size, width, seed=seed)
+    network = open_network(
+        model,
+        factory=factory,
+        factory_arg=factory_arg,
+        task=task,
+        weights=weights,
+        input_size=input_size,
+        width=width,
+        seed=seed,
+    )
     before = cost(network.module, network.input_shape)
     allowed = int(macs * before.macs if macs <= 1 else macs)
     if before.macs <= allowed:
@@ -103,10 +106,14 @@ def prune(
     pruned = prune_model(network, macs=allowed, multiple=multiple)
     if out is not None:
         _save(pruned, out)
-    after = cost(pruned.model.module, network.input_shape)
+    return _report(pruned, before, allowed, multiple)
+
+
+def _report(pruned: Pruned, before: Cost, allowed: int, multiple: int) -> PruningReport:
+    after = cost(pruned.model.module, before.input_shape)
     return PruningReport(
-        name=network.name,
-        input_shape=network.input_shape,
+        name=pruned.model.name,
+        input_shape=before.input_shape,
         macs_before=before.macs,
         macs_after=after.macs,
         macs_allowed=allowed,

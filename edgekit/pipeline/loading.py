@@ -1,0 +1,48 @@
+"""The network that a command is given: what a run left in its folder, or one by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit.checkpoint import load_model
+from edgekit.model import Model, Task
+from edgekit.pipeline.network import weighted_model
+from edgekit.request import Size
+from edgekit.zoo import architecture
+from edgekit.zoo.factory import find_factory
+
+
+def load(path: str | Path, *, factory: str | None = None) -> Model:
+    """The network of a checkpoint folder, or the last kept one of a run's folder, as a `Model` in eval mode.
+
+    A network of your own is rebuilt by calling `package.module:factory` with arguments that the folder names:
+    give `factory` to say that you trust both. Raises `InputError` where there is none, and where that code was
+    not named.
+    """
+    folder = Path(path)
+    if factory is not None:
+        find_factory(factory)
+    steps = sorted(folder.glob("checkpoints/*/structure.json"))
+    return load_model(steps[-1].parent if steps else folder)
+
+
+def open_network(
+    model: str | Path,
+    *,
+    factory: str | None,
+    factory_arg: Sequence[str],
+    task: Task | None,
+    weights: Path | str | None,
+    input_size: Size | None,
+    width: float,
+    seed: int = 0,
+) -> Model:
+    """`load` of a folder; else a network as `compress` takes it, with a file's weights or random ones.
+
+    Raises `InputError` for names, sizes, widths and weights that do not fit.
+    """
+    if Path(model).is_dir():
+        return load(model, factory=factory)
+    found = architecture(str(model), factory_arg, task)
+    return weighted_model(found, weights, input_size, width, seed=seed)
