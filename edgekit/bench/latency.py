@@ -166,7 +166,10 @@ def _input(artifact: ArtifactFolder) -> Array:
 
 def _check_clock(name: str, samples_ns: list[int], step_ns: int) -> None:
     median = float(np.median(samples_ns)) if samples_ns else 0.0
-    if min(samples_ns, default=0) <= 0 or not 0 < step_ns <= CLOCK_SHARE * median:
+    if (least := min(samples_ns, default=0)) <= 0:
+        what = "went backwards" if least < 0 else "did not move during an inference"
+        raise MeasurementError(f"{name}: the clock {what}", hint="measure on a machine whose clock is sound")
+    if not 0 < step_ns <= CLOCK_SHARE * median:
         raise MeasurementError(
             f"{name}: the clock is too coarse: it moves in steps of {step_ns} ns, and an inference took "
             f"{median:.0f} ns",

@@ -23,6 +23,7 @@ def read_state(root: Path) -> dict[str, str]:
         "cores": str(os.cpu_count() or UNKNOWN),
         "usable_cores": _usable_cores(),
         "cpu_quota": _text(root / "sys/fs/cgroup/cpu.max"),
+        "power_mode": _text(root / "var/lib/nvpmodel/status"),  # a Jetson's nvpmodel keeps it there
         "governor": _each(root, f"{CPUFREQ}/scaling_governor"),
         "clock_mhz": _each(root, f"{CPUFREQ}/scaling_cur_freq", _thousandth),
         "max_clock_mhz": _each(root, f"{CPUFREQ}/scaling_max_freq", _thousandth),

@@ -184,7 +184,8 @@ def _written_in(module: ModuleType, found: Callable[..., object]) -> dict[str, P
     modules = {name: path for name, known in list(sys.modules.items()) if (path := _file_of(known))}
     written: dict[str, Path] = {}
     for own in (module, made_in):
-        if (path := _file_of(own)) is None:  # built in, or typed in
+        path = _file_of(own)
+        if path is None or (own is not module and is_library(str(path))):  # typed in; a `functools.partial`
             continue
         written[own.__name__] = path
         package = installed_package(str(path))
@@ -202,9 +203,8 @@ def _written_in(module: ModuleType, found: Callable[..., object]) -> dict[str, P
 
 
 def _file_of(module: object) -> Path | None:
-    name = getattr(module, "__dict__", {}).get(
-        "__file__"
-    )  # an attribute may be made, and fail, when it is asked for
+    # Not by `getattr`: a module may make an attribute, and fail, when it is asked for one.
+    name = getattr(module, "__dict__", {}).get("__file__")
     return Path(name) if isinstance(name, str) and Path(name).is_file() else None
 
 

@@ -86,6 +86,13 @@ def test_latency_gives_positive_samples_with_warm_up_apart(tmp_path: Path) -> No
     assert values["executed"]["options"] == {"key": "value"}
 
 
+def test_peak_memory_is_the_childs_own(tmp_path: Path) -> None:
+    mine = np.ones(80_000_000)  # 640 MB that a child must not count as its own
+    outcome = Local().call(job(tmp_path), inputs())
+    assert isinstance(outcome, Answer)
+    assert 10**6 < outcome.values["peak_rss_bytes"] < mine.nbytes / 4
+
+
 def test_sampling_stops_at_the_time_limit(tmp_path: Path) -> None:
     outcome = Local().call(job(tmp_path, "time.sleep(0.3)"), inputs())
     assert isinstance(outcome, Answer)

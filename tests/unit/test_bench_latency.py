@@ -117,10 +117,19 @@ def test_percentiles_are_those_of_all_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [timed(), timed(0, 0), timed(100, -1), timed(100, clock_ns=0), timed(100, clock_ns=6)]
+    ("script", "said"),
+    [
+        (timed(), "did not move"),
+        (timed(0, 0), "did not move"),
+        (timed(100, -1), "went backwards"),
+        (timed(100, clock_ns=0), "is too coarse"),
+        (timed(100, clock_ns=6), "is too coarse"),
+    ],
 )
-def test_samples_that_the_clock_cannot_resolve_are_no_measurement(tmp_path: Path, script: Script) -> None:
-    with pytest.raises(MeasurementError, match="the clock is too coarse"):
+def test_samples_that_the_clock_cannot_resolve_are_no_measurement(
+    tmp_path: Path, script: Script, said: str
+) -> None:
+    with pytest.raises(MeasurementError, match=f"the clock {said}"):
         measure(candidates(tmp_path, "a")[0], Scripted(script), threads=1)
 
 
