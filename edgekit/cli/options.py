@@ -51,7 +51,8 @@ Data = Annotated[
         metavar="DIR",
         help="Pictures: DIR/train/CLASS/* and DIR/val/CLASS/*, or DIR/CLASS/* (which is split), "
         "or unlabelled pictures (with --weights). For segmentation DIR/images/* and DIR/masks/*.png, or such a pair "
-        "in DIR/train and in DIR/val. Default: built-in handwritten digits, for demonstration (by name: digits, digits-seg, digits-seg-10).",
+        "in DIR/train and in DIR/val. Default: built-in handwritten digits, for "
+        "demonstration (by name: digits, digits-seg, digits-seg-10).",
     ),
 ]
 Weights = Annotated[
