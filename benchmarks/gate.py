@@ -29,7 +29,8 @@ from edgekit.gate.simulate import DECISIONS, NOISES, Noise, rates, recorded
 from edgekit.gate.subject import candidate_of
 
 app = typer.Typer(add_completion=False, help=__doc__)
-EFFECTS = (0.0, 0.01, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05)
+EFFECTS = (0, 0.5, 1, 1.25, 1.5, 1.75, 2, 2.5)
+"""True slowdowns, as multiples of the threshold."""
 Curves = dict[str, list[float]]
 
 
@@ -51,7 +52,7 @@ def simulate(
     table = Table("noise", "true slowdown", *DECISIONS, title=f"threshold {threshold:.0%}, {runs} runs a row")
     caught: Curves = {}
     for name, noise in chosen.items():
-        for effect in EFFECTS:
+        for effect in (share * threshold for share in EFFECTS):
             found = rates(Plan(threshold=threshold), noise, effect=effect, runs=runs, seed=seed)
             table.add_row(name, f"{effect:.1%}", *(f"{found[key]:.3f}" for key in DECISIONS))
             caught.setdefault(name, []).append(found["fail"])
@@ -69,7 +70,7 @@ def draw(caught: Curves, threshold: float, runs: int, path: Path) -> None:
 
     shown, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for (name, shares), marker in zip(caught.items(), "osDv^x" * len(caught), strict=False):
-        axes.plot([100 * effect for effect in EFFECTS], [100 * share for share in shares], marker=marker,
+        axes.plot([100 * share * threshold for share in EFFECTS], [100 * share for share in shares], marker=marker,
                   markersize=4, linewidth=1.2, label=name)  # fmt: skip
     axes.axvline(100 * threshold, color="0.4", linestyle=":", linewidth=1)
     axes.annotate(f"threshold {threshold:.0%}", (100 * threshold, 50), rotation=90, va="center", ha="right")
