@@ -1,7 +1,7 @@
 """How far the latency gate can be trusted: `python benchmarks/gate.py simulate|record|real`.
 
 `simulate` draws sessions of known truth, prints the share of each verdict and draws the power curve; with
-`--recorded FILE` the noise is that of block medians recorded here by `record`. `real` compares an artifact with
+`--recorded FILE` the noise is that of pairs recorded by `record`. `real` compares an artifact with
 itself, and with itself slowed by a known share, over and over.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from edgekit.devices import open_device
 from edgekit.gate import gate
@@ -47,8 +48,8 @@ def simulate(
     """The share of failed, passed and open sessions for each noise and each true slowdown, and its curve."""
     chosen: dict[str, str | Noise] = {name: name for name in noises or NOISES}
     if recorded_file is not None:
-        logs = np.log(json.loads(recorded_file.read_text()))
-        chosen = {f"recorded, {len(logs)} blocks": recorded(logs)}
+        ratios = np.array(json.loads(recorded_file.read_text()))
+        chosen = {f"recorded, {len(ratios)} pairs": recorded(ratios)}
     table = Table("noise", "true slowdown", *DECISIONS, title=f"threshold {threshold:.0%}, {runs} runs a row")
     caught: Curves = {}
     for name, noise in chosen.items():
@@ -84,19 +85,20 @@ def draw(caught: Curves, threshold: float, runs: int, path: Path) -> None:
 
 
 @app.command()
-def record(artifact: Path, out: Path, pairs: int = 60, threads: int = 2) -> None:
-    """Block medians of one file, in milliseconds, in the order in which they were measured."""
+def record(artifact: Path, out: Path, pairs: int = 120, threads: int = 2) -> None:
+    """ln(second / first) of pairs of one file with itself, in the order in which they were measured."""
     case = open_case(artifact, artifact, max_regression=0.05, metric="p50", limits=Limits())
     side = candidate_of("base", case.base)
     other = candidate_of("candidate", case.candidate)
-    medians: list[float] = []
-    for pair in islice(measured_pairs(side, other, open_device("local"), threads=threads), pairs):
-        blocks = [pair.base, pair.candidate] if pair.base_first else [pair.candidate, pair.base]
-        medians.extend(block.percentile_ms("p50") for block in blocks)
-    out.write_text(json.dumps(medians))
-    spread = np.std(np.diff(np.log(medians))[::2])
+    found = list(islice(measured_pairs(side, other, open_device("local"), threads=threads), pairs))
+    ratios = [
+        pair.log_ratio("p50") * (1 if pair.base_first else -1) for pair in found if not pair.disturbance
+    ]
+    out.write_text(json.dumps(ratios))
+    blocks = [block.percentile_ms("p50") for pair in found for block in (pair.base, pair.candidate)]
     typer.echo(
-        f"{len(medians)} blocks, median {median(medians):.3f} ms, paired log-ratios spread {spread:.2%}"
+        f"{len(ratios)} of {pairs} pairs counted, block medians from {min(blocks):.3f} to {max(blocks):.3f} ms, "
+        f"ratios spread {np.std(ratios):.2%} (standard deviation), {stats.iqr(ratios):.2%} (quartiles)"
     )
 
 

@@ -146,7 +146,23 @@ def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
 
 def block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
     """One process's samples of a candidate; raises `MeasurementError` where the clock is coarse or went backwards."""
-    outcome = installed(device.call(work, _input(candidate.artifact)), candidate.runtime)
+    return _sound(candidate, device.call(work, _input(candidate.artifact)))
+
+
+def blocks_by_turns(
+    work: Sequence[tuple[Candidate, Job]], device: Device, turns: int
+) -> list[Answer | Failure]:
+    """One process's samples of each candidate, taken by turns; raises as `block` does.
+
+    A machine whose clock changes from one second to the next is then the same to both.
+    """
+    inputs = [_input(candidate.artifact) for candidate, _ in work]
+    outcomes = device.call_together([job for _, job in work], inputs, turns)
+    return [_sound(candidate, outcome) for (candidate, _), outcome in zip(work, outcomes, strict=True)]
+
+
+def _sound(candidate: Candidate, outcome: Answer | Failure) -> Answer | Failure:
+    outcome = installed(outcome, candidate.runtime)
     if isinstance(outcome, Answer):
         _check_clock(candidate.name, outcome.values["samples_ns"], outcome.values["clock_ns"])
     return outcome

@@ -16,7 +16,7 @@ import numpy as np
 from edgekit.errors import MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from edgekit.measurement import DeviceState
@@ -72,6 +72,16 @@ class Device(Protocol):
 
     def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
         """Run a job on `inputs` (n, C, H, W); raises `MissingError` where the device cannot be reached."""
+        ...
+
+    def call_together(
+        self, jobs: Sequence[Job], inputs: Sequence[Array], turns: int
+    ) -> list[Answer | Failure]:
+        """Run latency jobs side by side, each alone in its process; they sample by turns, A B, B A, and so on.
+
+        Their `limits` hold `turn_seconds`. Where one fails, the others end with what they have. Raises
+        `MissingError` where the device cannot be reached.
+        """
         ...
 
     def state(self) -> DeviceState:

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import signal
-import subprocess
-import sys
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.devices import Answer, Array, Failure, Job, runner
+from edgekit.devices import Answer, Array, Failure, Job
+from edgekit.devices.child import Child, alternate, started
 from edgekit.devices.state import cpu_name, read_state
 from edgekit.errors import MissingError
 from edgekit.measurement import DeviceState
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SCHEME = "local"
-# All else is left out: OMP_*, KMP_*, MALLOC_*, LD_PRELOAD and runtimes' own variables change what runs.
-KEPT_VARIABLES = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "VIRTUAL_ENV",
-)
 
 
 def open_uri(uri: str) -> Local:
@@ -56,61 +47,27 @@ class Local:
 
     def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
         """Run a job; a crash, a hang (it is killed) or an exception is a `Failure`."""
-        with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
-            folder = Path(name)
-            if inputs is not None:
-                np.save(folder / "inputs.npy", inputs, allow_pickle=False)
-            job_path = folder / "job.json"
-            job_path.write_text(json.dumps(_on_device(job)), encoding="utf-8")
-            log_path = folder / "log"
-            code = _run(
-                [sys.executable, "-P", "-X", "faulthandler", runner.__file__, str(job_path)],
-                folder,
-                log_path,
-                job.timeout_s,
-            )
-            return _answer(folder, job, code, log_path.read_text(encoding="utf-8", errors="replace"))
+        with started(job, inputs) as child:
+            child.end(job.timeout_s)
+            return _answer(child)
+
+    def call_together(
+        self, jobs: Sequence[Job], inputs: Sequence[Array], turns: int
+    ) -> list[Answer | Failure]:
+        """Run latency jobs that sample by turns; the first that crashes or hangs ends them all."""
+        with ExitStack() as stack:
+            children = [
+                stack.enter_context(started(job, images, turns=True))
+                for job, images in zip(jobs, inputs, strict=True)
+            ]
+            alternate(children, turns)
+            for child in children:
+                child.end(child.job.timeout_s)
+            return [_answer(child) for child in children]
 
 
-def _on_device(job: Job) -> dict[str, object]:
-    return {
-        "mode": job.mode,
-        "runtime": str(job.runtime.resolve()),
-        "model": str(job.model_files[0].resolve()) if job.model_files else "",
-        "threads": job.threads,
-        "options": dict(job.options),
-        "batch": job.batch,
-        "limits": dict(job.limits),
-    }
-
-
-def _run(arguments: list[str], folder: Path, log_path: Path, timeout_s: float) -> int | None:
-    """The exit status, negative for a signal, None after the time-out; on Ctrl-C too nothing stays behind."""
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ} | {
-        "TMPDIR": str(folder)
-    }
-    with log_path.open("wb") as log:
-        # A session of its own, so that what the runtime starts can be ended with it, and nothing else.
-        process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            return process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _answer(folder: Path, job: Job, code: int | None, log: str) -> Answer | Failure:
+def _answer(child: Child) -> Answer | Failure:
+    folder, job, code, log = child.folder, child.job, child.code, child.log
     phase = next(
         (line for line in reversed(log.splitlines()) if line.startswith("phase: ")), "phase: starting"
     )

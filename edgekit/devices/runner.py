@@ -1,8 +1,9 @@
 """Run one job in this process: `python runner.py JOB.json`, with the standard library and numpy alone.
 
-The job names a runtime's file and a model; `answer.json` appears beside it, whole or not at all. Nothing is
-written to stdout; stderr carries `phase: ...` lines, so that whoever started this process knows how far it
-came if it dies. An exception ends the process and is its answer: `{"error": ..., "missing": ...}`.
+The job names a runtime's file and a model; `answer.json` appears beside it, whole or not at all. A job that takes
+turns writes `ready` to stdout, then `done` after each turn that a line on stdin asks for; others write nothing there.
+stderr carries `phase: ...` lines, so that whoever started this process knows how far it came if it dies. An exception
+ends the process and is its answer: `{"error": ..., "missing": ...}`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import gc
 import importlib.util
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -48,6 +50,7 @@ def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
     """Nanoseconds per `invoke`; the input was set before, in the file's own layout and type."""
     batch = np.load(folder / "inputs.npy", allow_pickle=False)
     limits = job["limits"]
+    cores = share_cores(job["threads"]) if "turn_seconds" in limits else []
     session, load_ns = _open(runtime, job, folder)
     session.feed(batch)
     phase("warming up")
@@ -56,14 +59,19 @@ def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
     gc.collect()
     gc.disable()
     invoke = slowed(session.invoke, limits["slowdown"]) if "slowdown" in limits else session.invoke
-    samples = sample(invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])
+    if "turn_seconds" in limits:
+        turns = take_turns(invoke, limits["turn_seconds"])
+    else:
+        turns = [sample(invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])]
     gc.enable()
     _finite(session.result())
     phase("asking what ran")
     return {
         "load_ns": load_ns,
         "warmup_ns": warmup,
-        "samples_ns": samples,
+        "samples_ns": [nanoseconds for turn in turns for nanoseconds in turn],
+        "turns": [len(turn) for turn in turns],
+        "cores": cores,
         "clock_ns": clock_resolution_ns(),
         "peak_rss_bytes": peak_rss_bytes(),
         "executed": session.executed(),
@@ -110,6 +118,32 @@ def sample(invoke: Callable[[], None], min_seconds: float, max_seconds: float, m
         seconds = (end - begin) / 1e9
         if seconds >= max_seconds or (seconds >= min_seconds and len(samples) >= min_samples):
             return samples
+
+
+def share_cores(count: int) -> list[int]:
+    """Stay on the last `count` cores (where a processor has large ones, they are these), and say which.
+
+    Processes that take turns share them: each on a core of its own, they would compare the cores.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return []
+    cores = sorted(os.sched_getaffinity(0))[-count:]
+    os.sched_setaffinity(0, cores)
+    return cores
+
+
+def take_turns(invoke: Callable[[], None], seconds: float) -> list[list[int]]:
+    """Samples by turns, each so long; the first call of a turn is left out: it finds another process's caches."""
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # what a runtime prints is no reply
+    replies.write("ready\n")
+    replies.flush()
+    turns = []
+    for _ in sys.stdin:
+        turns.append(sample(invoke, seconds, float("inf"), 2)[1:])
+        replies.write("done\n")
+        replies.flush()
+    return turns
 
 
 def slowed(invoke: Callable[[], None], share: float) -> Callable[[], None]:

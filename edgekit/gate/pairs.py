@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.bench import Candidate, Protocol, disturbance
 from edgekit.bench.candidate import job, succeeded
-from edgekit.bench.latency import block
-from edgekit.devices import Device
+from edgekit.bench.latency import blocks_by_turns
+from edgekit.devices import Array, Device
 from edgekit.errors import MeasurementError
 from edgekit.frozen import Frozen
 from edgekit.gate.fingerprint import refuse_other_machine
@@ -21,12 +21,16 @@ Metric = Literal["p50", "p90"]
 PERCENT = {"p50": 50.0, "p90": 90.0}
 SHORT = Protocol(blocks=1, warmup_seconds=0.2, min_seconds=0.4, max_seconds=1.5, min_samples=50)
 """One block of a gate: many short processes tell more than few long ones."""
+TURNS, TURN = 10, {"turn_seconds": 0.05}
+"""A block's samples come in so many turns of so long: shorter than what a machine takes to change its clock."""
 
 
 class Block(Frozen):
     """What one process measured."""
 
     samples_ns: tuple[int, ...]
+    turns: tuple[int, ...] = ()
+    """How many of them each turn gave; none where all were taken in one."""
     load_ns: int
     peak_rss_bytes: int
     executed: Executed
@@ -36,6 +40,12 @@ class Block(Frozen):
     def percentile_ms(self, metric: Metric) -> float:
         """Milliseconds."""
         return float(np.percentile(np.asarray(self.samples_ns, dtype=np.float64), PERCENT[metric])) / 1e6
+
+    @property
+    def medians(self) -> Array:
+        """The median of each turn, in nanoseconds."""
+        ends = np.cumsum(self.turns or [len(self.samples_ns)])
+        return np.array([np.median(turn) for turn in np.split(np.asarray(self.samples_ns), ends[:-1])])
 
 
 class Pair(Frozen):
@@ -48,7 +58,12 @@ class Pair(Frozen):
     """What the machine told of itself that speaks against this pair; empty where it counts."""
 
     def log_ratio(self, metric: Metric) -> float:
-        """ln(candidate / base)."""
+        """ln(candidate / base): for p50 the median over turns of their medians' ratios, for p90 the blocks' ratio.
+
+        A turn and its neighbour see one machine, also where that changes its clock in the middle of a block.
+        """
+        if metric == "p50":
+            return float(np.median(np.log(self.candidate.medians / self.base.medians)))
         return math.log(self.candidate.percentile_ms(metric) / self.base.percentile_ms(metric))
 
 
@@ -61,7 +76,7 @@ def measured_pairs(
     protocol: Protocol = SHORT,
     slowdown: float = 0.0,
 ) -> Iterator[Pair]:
-    """Pairs without end in the order A B, B A, A B, …; a drift of the machine falls on both sides alike.
+    """Pairs without end; in each, two new processes sample by turns: A B, B A, A B, ….
 
     `slowdown` makes every call of the candidate longer by that share: a regression that is known. Raises
     `MeasurementError` where a side fails or another machine or runtime answers than before, `MissingError` where
@@ -69,14 +84,18 @@ def measured_pairs(
     """
     slow = {"slowdown": slowdown} if slowdown else {}
     sides = [
-        (side, job("latency", side, threads=threads, timeout_s=protocol.timeout_s, limits=limits))
+        (side, job("latency", side, threads=threads, timeout_s=protocol.timeout_s, limits=limits | TURN))
         for side, limits in ((base, protocol.limits), (candidate, protocol.limits | slow))
     ]
     start = before = device.state()
     base_first, versions = True, dict[str, str]()
     while True:
         order = sides if base_first else sides[::-1]
-        blocks = [_block(succeeded(block(side, work, device), side.name).values) for side, work in order]
+        outcomes = blocks_by_turns(order, device, TURNS)
+        blocks = [
+            _block(succeeded(outcome, side.name).values)
+            for (side, _), outcome in zip(order, outcomes, strict=True)
+        ]
         after = device.state()
         refuse_other_machine(start, after)
         for (side, _), found in zip(order, blocks, strict=True):
@@ -108,6 +127,7 @@ def _pair(blocks: list[Block], before: DeviceState, after: DeviceState, *, base_
 def _block(values: Mapping[str, Any]) -> Block:
     return Block(
         samples_ns=tuple(values["samples_ns"]),
+        turns=tuple(values.get("turns", ())),
         load_ns=values["load_ns"],
         peak_rss_bytes=values["peak_rss_bytes"],
         executed=Executed.model_validate(values["executed"]),

@@ -84,13 +84,17 @@ def decided(plan: Plan, log_ratios: list[float]) -> Decision:
     return plan.judge(log_ratios)[0]
 
 
-def recorded(log_medians: Array, block: int = 8) -> Noise:
-    """Noise fitted to recorded blocks: runs of neighbours drawn anew, so that their memory stays (moving blocks)."""
-    values = np.asarray(log_medians, dtype=np.float64) - np.median(log_medians)
+def recorded(log_ratios: Array, run: int = 8) -> Noise:
+    """Noise fitted to recorded pairs of a file with itself, ln(second / first): runs of neighbours drawn anew.
+
+    Their memory stays in the runs (moving blocks); all of a pair's noise is laid on its second block.
+    """
+    values = np.asarray(log_ratios, dtype=np.float64) - np.median(log_ratios)
 
     def draw(random: np.random.Generator, blocks: int) -> Array:
-        starts = random.integers(0, len(values) - block + 1, -(-blocks // block))
-        drawn: Array = np.concatenate([values[start : start + block] for start in starts])
-        return drawn[:blocks]
+        pairs = blocks // 2
+        starts = random.integers(0, len(values) - run + 1, -(-pairs // run))
+        drawn = np.concatenate([values[start : start + run] for start in starts])[:pairs]
+        return np.column_stack([np.zeros(pairs), drawn]).ravel()
 
     return draw

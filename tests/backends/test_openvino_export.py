@@ -107,10 +107,16 @@ def test_another_process_in_another_folder_writes_the_same_bytes(
     assert b".onnx" not in artifact.model_path.read_bytes()
 
 
-def test_it_says_that_it_cannot_be_looked_into(artifacts: Artifacts) -> None:
+def test_the_layer_that_departs_is_sought_in_the_graph_it_was_made_from(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, artifact = artifacts.of("residual")
     images, _ = artifact.parity()
-    assert divergence(model, artifact, images) == "openvino files cannot be compared layer by layer"
+    assert divergence(model, artifact, images) == "no single layer: the error builds up"
+    monkeypatch.setattr(
+        "edgekit.exporters.onnx_divergence.THRESHOLD_DB", 1000.0
+    )  # now every layer has departed
+    assert "dB; furthest" in divergence(model, artifact, images)
 
 
 def test_a_layer_behind_an_index_is_counted_as_the_integer_one_it_is(tmp_path: Path) -> None:

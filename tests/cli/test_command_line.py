@@ -42,7 +42,7 @@ def test_the_command_line_is_read_back_as_the_same_request(
 ) -> None:
     seen: list[Request] = []
 
-    def resolve(request: Request) -> None:
+    def resolve(request: Request, progress: object) -> None:
         seen.append(request)
         raise InputError("that is all")
 

@@ -27,7 +27,7 @@ def run(report: Report, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Res
             advance()
         return pipeline.Run(report, Path("runs/x"))
 
-    monkeypatch.setattr(pipeline, "resolve", lambda request: SimpleNamespace(request=request))
+    monkeypatch.setattr(pipeline, "resolve", lambda request, progress: SimpleNamespace(request=request))
     monkeypatch.setattr(pipeline, "compress", compress)
     return CliRunner().invoke(app, [*COMMAND, *arguments])
 

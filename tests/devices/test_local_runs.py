@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +86,51 @@ def test_latency_gives_positive_samples_with_warm_up_apart(tmp_path: Path) -> No
     assert values["version"] == "1.2.3"
     assert values["executed"]["threads"] == 3
     assert values["executed"]["options"] == {"key": "value"}
+
+
+def by_turns(
+    folder: Path, bodies: Sequence[str], turns: int, *, timeout_s: float = 30
+) -> list[Answer | Failure]:
+    jobs = []
+    for place, body in enumerate(bodies):
+        (folder / str(place)).mkdir()
+        made = job(folder / str(place), body, timeout_s=timeout_s)
+        jobs.append(replace(made, limits=LIMITS | {"turn_seconds": 0.02}))
+    return Local().call_together(jobs, [inputs()] * len(jobs), turns)
+
+
+def test_two_processes_sample_by_turns(tmp_path: Path) -> None:
+    """Both write their name at each call: A B, B A, A B, … gives two turns on end of each, and no other order."""
+    mark = tmp_path / "order"
+    bodies = [f"time.sleep(0.004); open({str(mark)!r}, 'a').write({name!r})" for name in "ab"]
+    outcomes = by_turns(tmp_path, bodies, turns=6)
+    for outcome in outcomes:
+        assert isinstance(outcome, Answer)
+        assert len(outcome.values["turns"]) == 6
+        assert sum(outcome.values["turns"]) == len(outcome.values["samples_ns"])
+        assert min(outcome.values["turns"]) >= 1
+        assert outcome.values["cores"] == sorted(os.sched_getaffinity(0))[-3:]  # three threads
+    runs = [(name, len([*calls])) for name, calls in groupby(mark.read_text())][-6:]
+    assert [name for name, _ in runs] == ["b", "a", "b", "a", "b", "a"]
+    assert all(calls >= 6 for _, calls in runs[:-1])
+
+
+def test_a_crash_or_a_hang_ends_the_turns_of_both(tmp_path: Path) -> None:
+    dying = (
+        "self.calls = getattr(self, 'calls', 0) + 1; self.calls > 9 and os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    for place, (body, kind) in enumerate(((dying, "crash"), ("time.sleep(60)", "hang"))):
+        (tmp_path / f"case{place}").mkdir()
+        well, ill = by_turns(tmp_path / f"case{place}", ["pass", body], turns=1000, timeout_s=3)
+        assert isinstance(well, Answer)
+        assert isinstance(ill, Failure)
+        assert ill.kind == kind
+
+
+def test_what_a_runtime_prints_is_no_reply(tmp_path: Path) -> None:
+    (outcome,) = by_turns(tmp_path, ["print('done', flush=True)"], turns=3)
+    assert isinstance(outcome, Answer)
+    assert len(outcome.values["turns"]) == 3
 
 
 def test_peak_memory_is_the_childs_own(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ class Noisy:
         if job.mode == "predict":
             return Answer({}, np.ones((len(inputs), 2), np.float32) + self.wrong(job))
         return Answer({**self.values(job), "executed": EXECUTED})
+
+    def call_together(
+        self, jobs: Sequence[Job], inputs: Sequence[Array], turns: int
+    ) -> list[Answer | Failure]:
+        assert turns > 1
+        assert all("turn_seconds" in job.limits for job in jobs)
+        return [self.call(job, images) for job, images in zip(jobs, inputs, strict=True)]
 
     def wrong(self, job: Job) -> float:
         """What is added to a file's known answers, all ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,11 @@ class Scripted:
         if inputs is not None:
             self.inputs.append(inputs)
         return self.script(job)
+
+    def call_together(
+        self, jobs: Sequence[Job], inputs: Sequence[Array], turns: int
+    ) -> list[Answer | Failure]:
+        return [self.call(job, images) for job, images in zip(jobs, inputs, strict=True)]
 
     def state(self) -> DeviceState:
         return DeviceState(facts={"calls": str(len(self.jobs))})
