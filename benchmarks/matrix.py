@@ -24,6 +24,7 @@ def row(report: dict[str, Any]) -> str:
     """Baseline → shipped file; a latency that is a proxy's says so."""
     first, last = report["steps"][0], report["steps"][-1]
     times = [step["latency_ms"]["p50"] for step in (first, last)]
+    iou = " IoU" if report["model"]["task"] == "segmentation" else ""
     proxy = "" if last["latency_ms"]["source"].startswith("measured:") else " (proxy)"
     return (
         "| "
@@ -31,7 +32,7 @@ def row(report: dict[str, Any]) -> str:
             (
                 report["model"]["name"],
                 report["target"]["id"],
-                f"{100 * first['accuracy']:.1f} → {100 * last['accuracy']:.1f} %",
+                f"{100 * first['accuracy']:.1f} → {100 * last['accuracy']:.1f} %{iou}",
                 f"{human_count(first['macs'])} → {human_count(last['macs'])}",
                 f"{human_bytes(first['size_bytes'])} → {human_bytes(last['size_bytes'])}",
                 f"{times[0]:.2f} → {times[1]:.2f} ms{proxy}",
