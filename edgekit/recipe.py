@@ -94,6 +94,11 @@ class Recipe(Frozen):
     budget: Budget = Budget()
 
 
+def allowed_macs(limit: float, start: int) -> int:
+    """What a MACs budget leaves of a network that costs `start`: up to 1 it is a share, above 1 a count."""
+    return int(limit * start if limit <= 1 else limit)
+
+
 def load_recipe(name_or_path: str) -> Recipe:
     """The recipe of that name or file; raises `InputError` with file, place and key."""
     return read_named(Recipe, "recipe", name_or_path, aliases={})

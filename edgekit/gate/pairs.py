@@ -19,7 +19,7 @@ from edgekit.measurement import DeviceState, Executed
 
 Metric = Literal["p50", "p90"]
 PERCENT = {"p50": 50.0, "p90": 90.0}
-SHORT = Protocol(blocks=1, warmup_seconds=0.2, min_seconds=0.4, max_seconds=1.5, min_samples=50)
+SHORT = Protocol(blocks=1, warmup_seconds=0.2)
 """One block of a gate: many short processes tell more than few long ones."""
 TURNS, TURN = 10, {"turn_seconds": 0.05}
 """A block's samples come in so many turns of so long: shorter than what a machine takes to change its clock."""
@@ -73,7 +73,6 @@ def measured_pairs(
     device: Device,
     *,
     threads: int,
-    protocol: Protocol = SHORT,
     slowdown: float = 0.0,
 ) -> Iterator[Pair]:
     """Pairs without end; in each, two new processes sample by turns: A B, B A, A B, ….
@@ -84,8 +83,8 @@ def measured_pairs(
     """
     slow = {"slowdown": slowdown} if slowdown else {}
     sides = [
-        (side, job("latency", side, threads=threads, timeout_s=protocol.timeout_s, limits=limits | TURN))
-        for side, limits in ((base, protocol.limits), (candidate, protocol.limits | slow))
+        (side, job("latency", side, threads=threads, timeout_s=SHORT.timeout_s, limits=limits | TURN))
+        for side, limits in ((base, SHORT.limits), (candidate, SHORT.limits | slow))
     ]
     start = before = device.state()
     base_first, versions = True, dict[str, str]()

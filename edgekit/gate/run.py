@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from edgekit.bench import Candidate, Protocol
+from edgekit.bench import Candidate
 from edgekit.devices import Device
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
 from edgekit.gate.case import Case
 from edgekit.gate.checks import checks, measured_parity
 from edgekit.gate.interval import Interval
-from edgekit.gate.pairs import SHORT, Block, Metric, Pair, measured_pairs
+from edgekit.gate.pairs import Block, Metric, Pair, measured_pairs
 from edgekit.gate.plan import Decision, Plan
 from edgekit.gate.result import CaseResult, Side, Verdict
 from edgekit.gate.subject import candidate_of
@@ -41,7 +41,7 @@ class Watch:
 
 def run_case(
     case: Case, plan: Plan, device: Device, *, threads: int, max_seconds: float, progress: Progress,
-    protocol: Protocol = SHORT, slowdown: float = 0.0,
+    slowdown: float = 0.0,
 ) -> CaseResult:  # fmt: skip
     """Measure a case until it is decided; `max_seconds` bounds the time, and then it stays inconclusive.
 
@@ -50,7 +50,7 @@ def run_case(
     """
     began = time.monotonic()
     sides = candidate_of("base", case.base), candidate_of("candidate", case.candidate)
-    pairs = measured_pairs(*sides, device, threads=threads, protocol=protocol, slowdown=slowdown)
+    pairs = measured_pairs(*sides, device, threads=threads, slowdown=slowdown)
     watch = Watch()
     try:
         _watch(watch, case, plan, pairs, deadline=began + max_seconds, progress=progress)

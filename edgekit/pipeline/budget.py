@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.recipe import Budget
+from edgekit.recipe import Budget, allowed_macs
 from edgekit.report import Parity, Step
 
 UNLIKE_DB = 6.0
@@ -22,10 +22,10 @@ def failures(budget: Budget, first: Step, last: Step, *, metric: str = "accuracy
                 f"{metric} drop {drop:.2f} points on the test split, budget {budget.accuracy_drop:g}"
             )
     if budget.macs is not None:
-        allowed = budget.macs * first.macs if budget.macs <= 1 else budget.macs
+        allowed = allowed_macs(budget.macs, first.macs)
         if last.macs > allowed:
             found.append(
-                f"{last.macs:,} MACs ({last.macs / first.macs:.2f} of the baseline), budget {int(allowed):,}"
+                f"{last.macs:,} MACs ({last.macs / first.macs:.2f} of the baseline), budget {allowed:,}"
             )
     if budget.latency_ms is not None:
         found.extend(_latency_failure(budget.latency_ms, last))

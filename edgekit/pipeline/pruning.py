@@ -17,6 +17,7 @@ from edgekit.graph.cost import Cost, cost
 from edgekit.model import Task
 from edgekit.pipeline.loading import open_network
 from edgekit.progress import Progress, Silent
+from edgekit.recipe import allowed_macs
 from edgekit.request import Size
 from edgekit.stages.prune import Pruned
 from edgekit.stages.prune import prune as prune_model
@@ -99,7 +100,7 @@ def prune(
         seed=seed,
     )
     before = cost(network.module, network.input_shape)
-    allowed = int(macs * before.macs if macs <= 1 else macs)
+    allowed = allowed_macs(macs, before.macs)
     if before.macs <= allowed:
         raise InputError(f"nothing to remove: {before.macs:,} MACs are within {allowed:,} already")
     show.say(f"pruning {network.name} to {allowed:,} MACs")

@@ -14,7 +14,7 @@ from edgekit.graph.importance import importance
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
-from edgekit.recipe import PruneOptions
+from edgekit.recipe import PruneOptions, allowed_macs
 from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.sparsity import parse, project
 
@@ -32,8 +32,7 @@ class Prune:
         `RejectedError` where nothing need be, or where a run could not keep what comes out.
         """
         need_labels(context)
-        start, macs = cost(context.baseline.module, model.input_shape).macs, self.options.macs
-        allowed = int(macs * start if macs <= 1 else macs)
+        allowed = allowed_macs(self.options.macs, cost(context.baseline.module, model.input_shape).macs)
         before = cost(model.module, model.input_shape).macs
         if before <= allowed:
             raise RejectedError(f"nothing to remove: {before:,} MACs are within {allowed:,} already")
