@@ -25,23 +25,27 @@ def gate(
     slowdown: float = 0.0,
     progress: Progress | None = None,
 ) -> GateResult:
-    """Compare every case on one device, each for at most `max_seconds`; nothing is decided by a single look.
+    """Compare every case on its own device, else on this one, each for at most `max_seconds`.
+
+    Nothing is decided by a single look, and the chance of a wrong verdict is shared out among the cases.
 
     `slowdown` makes every candidate slower by that share: the gate's test of itself. Raises `MissingError` where
     the device is not there at all.
     """
-    told = fingerprint(device.state(), threads=threads)  # before: afterwards the device may be gone
+    places = [case.device or device for case in cases]
+    told = [fingerprint(place.state(), threads=threads) for place in places]  # later a device may be gone
     results = tuple(
         run_case(
             case,
             Plan(threshold=case.max_regression, cases=len(cases)),
-            device,
+            place,
+            told=facts,
             threads=threads,
             max_seconds=max_seconds,
             slowdown=slowdown,
             progress=progress or Silent(),
         )
-        for case in cases
+        for case, place, facts in zip(cases, places, told, strict=True)
     )
     settled = settle(results)
-    return GateResult(verdict=overall(settled), device=device.name, fingerprint=told, cases=settled)
+    return GateResult(verdict=overall(settled), cases=settled)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from edgekit.artifact import Artifact, ArtifactFolder
+from edgekit.devices import Device
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.gate.pairs import Metric
@@ -38,6 +39,8 @@ class Case:
     limits: Limits
     tested: tuple[Tested | None, Tested | None]
     """What the runs' reports say of base and candidate."""
+    device: Device | None = None
+    """Where it is measured; None: where the gate is."""
 
 
 def open_case(

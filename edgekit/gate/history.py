@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
-from edgekit.gate.result import GateResult, Side
+from edgekit.gate.result import CaseResult, GateResult
 
 LEAST = 5
 """Fewer comparisons than this on either side of a change say nothing about a drift."""
@@ -62,18 +62,19 @@ def entries_of(result: GateResult, time: datetime) -> list[Entry]:
             sha256=case.candidate.sha256,
             p50_ms=case.candidate.p50_ms,
             verdict=case.verdict,
-            fingerprint=_key(result, case.candidate),
+            fingerprint=_key(case),
         )
         for case in result.cases
         if case.candidate.p50_ms is not None
     ]
 
 
-def _key(result: GateResult, side: Side) -> dict[str, str]:
+def _key(case: CaseResult) -> dict[str, str]:
+    side = case.candidate
     options = " ".join(f"{name}={value}" for name, value in sorted(side.options.items()))
     return {
-        **result.fingerprint,
-        "device": result.device,
+        **case.fingerprint,
+        "device": case.device,
         "model": side.model,
         "precision": side.precision,
         "runtime": side.runtime,

@@ -47,6 +47,9 @@ class CaseResult(Frozen):
     """One comparison."""
 
     name: str
+    device: str
+    fingerprint: Mapping[str, str]
+    """What must be equal for latencies to be comparable at all."""
     verdict: Verdict
     reason: str
     metric: Metric
@@ -79,10 +82,12 @@ class GateResult(Frozen):
 
     schema_version: Literal[1] = SCHEMA
     verdict: Verdict
-    device: str
-    fingerprint: Mapping[str, str]
-    """What must be equal for latencies to be comparable at all."""
     cases: tuple[CaseResult, ...]
+
+    @property
+    def device(self) -> str:
+        """Where it was measured: of a suite, each device once."""
+        return ", ".join(dict.fromkeys(case.device for case in self.cases))
 
     @property
     def stop_code(self) -> int | None:

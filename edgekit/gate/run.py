@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -26,6 +26,8 @@ OTHER: dict[Metric, Metric] = {"p50": "p90", "p90": "p50"}
 class Watch:
     """What is measured so far, and what became of it."""
 
+    device: str
+    fingerprint: Mapping[str, str]
     counted: list[Pair] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     decision: Decision = "inconclusive"
@@ -40,18 +42,18 @@ class Watch:
 
 
 def run_case(
-    case: Case, plan: Plan, device: Device, *, threads: int, max_seconds: float, progress: Progress,
-    slowdown: float = 0.0,
+    case: Case, plan: Plan, device: Device, *, told: Mapping[str, str], threads: int, max_seconds: float,
+    progress: Progress, slowdown: float = 0.0,
 ) -> CaseResult:  # fmt: skip
     """Measure a case until it is decided; `max_seconds` bounds the time, and then it stays inconclusive.
 
-    A device that goes away half-way or a measurement that is invalid stops the case: what was measured is in the
-    result.
+    `told` is the device's fingerprint. A device that goes away half-way or a measurement that is invalid stops the
+    case: what was measured is in the result.
     """
     began = time.monotonic()
     sides = candidate_of("base", case.base), candidate_of("candidate", case.candidate)
     pairs = measured_pairs(*sides, device, threads=threads, slowdown=slowdown)
-    watch = Watch()
+    watch = Watch(device.name, told)
     try:
         _watch(watch, case, plan, pairs, deadline=began + max_seconds, progress=progress)
         base, candidate = (measured_parity(side, device, threads=threads) for side in sides)
@@ -88,6 +90,8 @@ def _result(
     judged = watch.judged or len(watch.counted)
     return CaseResult(
         name=case.name,
+        device=watch.device,
+        fingerprint=watch.fingerprint,
         verdict=verdict,
         reason=reason,
         metric=case.metric,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
 
+from edgekit.devices import Device, open_device
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.gate.case import Case, Limits, open_case
@@ -38,6 +40,8 @@ class Entry(Terms):
     name: str = Field(min_length=1)
     base: str
     candidate: str
+    device: str = ""
+    """The URI of its own device."""
 
 
 class Suite(Frozen):
@@ -47,16 +51,22 @@ class Suite(Frozen):
 
 
 def open_suite(path: Path, *, force: bool, terms: Terms | None = None) -> list[Case]:
-    """Every case of a suite, opened; `terms` hold where a case gives none of its own.
+    """Every case of a suite, opened, and each device that they name, once; `terms` hold where a case gives none.
 
-    Raises `InputError` with file, place and key, and for two cases of one name.
+    Raises `InputError` with file, place and key, and for two cases of one name; `MissingError` where a device
+    cannot be reached.
     """
     entries, folder = read_file(Suite, "suite", path).case, path.parent
     if twice := [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]:
         raise InputError(
             f"{path} has more than one case named {', '.join(twice)}", hint="reports go by the names"
         )
-    return [_opened(entry, folder, terms or Terms(), force=force) for entry in entries]
+    cases = [_opened(entry, folder, terms or Terms(), force=force) for entry in entries]
+    named = {entry.device for entry in entries if entry.device}
+    devices: dict[str, Device | None] = {uri: open_device(uri) for uri in sorted(named)}
+    return [
+        replace(case, device=devices.get(entry.device)) for case, entry in zip(cases, entries, strict=True)
+    ]
 
 
 def _opened(entry: Entry, folder: Path, terms: Terms, *, force: bool) -> Case:

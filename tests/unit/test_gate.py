@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,26 @@ def test_other_formats_hold_the_candidates_latency(tmp_path: Path) -> None:
 def test_the_result_is_one_json_document(tmp_path: Path) -> None:
     found = results(tmp_path)
     assert GateResult.model_validate_json(found.model_dump_json()) == found
+
+
+def test_each_case_is_measured_on_its_own_device(tmp_path: Path) -> None:
+    here, there = opened(tmp_path / "here"), opened(tmp_path / "there")
+    found = gate([here, replace(there, device=Elsewhere(1.2))], Noisy())
+    assert [(case.device, case.verdict) for case in found.cases] == [
+        ("noisy", "pass"),
+        ("elsewhere", "fail"),
+    ]
+    assert found.device == "noisy, elsewhere"
+
+
+def test_a_device_that_leaves_stops_its_own_cases_alone(tmp_path: Path) -> None:
+    device = Elsewhere()
+    device.gone_after = 0
+    here, there = opened(tmp_path / "here"), opened(tmp_path / "there")
+    found = gate([replace(there, device=device), here], Noisy())
+    assert [case.verdict for case in found.cases] == ["stopped", "pass"]
+    assert found.stop_code == 3
+
+
+class Elsewhere(Noisy):
+    name = "elsewhere"

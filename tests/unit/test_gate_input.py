@@ -11,7 +11,7 @@ import pytest
 from gate_files import artifact
 
 from edgekit.artifact import MANIFEST
-from edgekit.errors import InputError
+from edgekit.errors import InputError, MissingError
 from edgekit.gate.case import Case, Limits, open_case
 from edgekit.gate.formats import check_writable
 from edgekit.gate.suite import Terms, open_suite
@@ -102,6 +102,18 @@ def test_terms_hold_where_a_case_gives_none_of_its_own(tmp_path: Path) -> None:
     assert (bare.max_regression, bare.metric, bare.limits) == (0.2, "p90", terms.limits)
     assert (kept.max_regression, kept.metric) == (0.05, "p50")
     assert (kept.limits.size, kept.limits.parity_db) == (0.05, 1)
+
+
+def test_a_case_names_its_own_device(tmp_path: Path) -> None:
+    own, bare = open_suite(suite(tmp_path, 'name = "own"\ndevice = "local"', 'name = "bare"'), force=False)
+    assert own.device is not None
+    assert own.device.name.startswith("local")
+    assert bare.device is None
+
+
+def test_a_device_that_cannot_be_reached_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="locl"):
+        open_suite(suite(tmp_path, 'name = "a"\ndevice = "locl"'), force=False)
 
 
 def test_a_threshold_of_500_percent_is_refused(tmp_path: Path) -> None:

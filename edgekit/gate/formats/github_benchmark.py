@@ -16,7 +16,7 @@ def text(result: GateResult) -> str:
             "unit": "ms",
             "value": case.candidate.p50_ms if case.metric == "p50" else case.candidate.p90_ms,
             "range": interval(case.slowdown) if case.slowdown else "",
-            "extra": f"{case.verdict}: {case.reason}; {result.device}",
+            "extra": f"{case.verdict}: {case.reason}; {case.device}",
         }
         for case in result.cases
         if case.candidate.p50_ms is not None

@@ -14,15 +14,15 @@ def text(result: GateResult) -> str:
     """The document; an inconclusive case is `skipped`, one that a device left is an `error`."""
     suite = TestSuite("edgekit compare")
     for case in result.cases:
-        suite.add_testcase(_case(case, result.device))
+        suite.add_testcase(_case(case))
     document = JUnitXml("edgekit compare")
     document.add_testsuite(suite)
     document.update_statistics()
     return str(document.tostring().decode("utf-8"))
 
 
-def _case(case: CaseResult, device: str) -> TestCase:
-    found = TestCase(case.name, classname=f"latency on {device}", time=case.seconds)
+def _case(case: CaseResult) -> TestCase:
+    found = TestCase(case.name, classname=f"latency on {case.device}", time=case.seconds)
     if case.verdict in KINDS:
         found.result = [KINDS[case.verdict](case.reason)]
     found.system_out = "\n".join(case_lines(case))

@@ -47,9 +47,10 @@ def case_lines(case: CaseResult) -> list[str]:
 
 
 def _ran(case: CaseResult) -> str:
-    """What both sides ran in; one text where it is one."""
+    """What both sides ran in, one text where it is one, and where."""
     base, candidate = (
         " ".join((side.runtime, *(f"{name}={value}" for name, value in sorted(side.options.items()))))
         for side in (case.base, case.candidate)
     )
-    return f"in {candidate}" if base == candidate else f"in {base}, the candidate in {candidate}"
+    where = f"in {candidate}" if base == candidate else f"in {base}, the candidate in {candidate}"
+    return f"{where}, on {case.device}"
