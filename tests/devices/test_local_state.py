@@ -68,7 +68,7 @@ def test_facts_are_read_with_their_units(tmp_path: Path) -> None:
 
 def test_what_a_machine_does_not_tell_is_unknown(tmp_path: Path) -> None:
     facts = read_state(tmp_path)
-    ours = {"machine", "system", "cores", "usable_cores"}
+    ours = {"machine", "system", "cores", "usable_cores", "python"}
     assert {value for name, value in facts.items() if name not in ours} == {"unknown"}
 
 
