@@ -15,6 +15,7 @@ import queue
 import shutil
 import signal
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -61,7 +62,7 @@ def main() -> None:
             store = Store(root / "store")
             try:
                 with _session_folder(root / "sessions") as folder:
-                    reply({"ready": True})
+                    reply({"system_python": _system_python()})
                     _serve(Agent(store, folder), asked, reply)
             finally:
                 store.evict()
@@ -137,6 +138,14 @@ class Agent:
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self.folder).free
+
+
+def _system_python() -> bool:
+    """Whether packages of this Python are the distribution's, and pip refuses to install any (PEP 668)."""
+    return (
+        sys.prefix == sys.base_prefix
+        and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").is_file()
+    )
 
 
 def _serve(agent: Agent, asked: queue.Queue[Message], reply: Callable[[Message], None]) -> None:

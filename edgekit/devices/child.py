@@ -170,15 +170,19 @@ def _answered(work: Work, code: int, where: str, log: str) -> dict[str, Any]:
         return _failure("missing", values["missing"], log)
     if "error" in values:
         return _failure("error", f"{values['error']} (in {where})", log)
-    if (size := sum(path.stat().st_size for path in left(work.folder))) > KEPT_BYTES:
-        return _failure("error", f"{size} bytes left behind, over {KEPT_BYTES} (in {where})", log)
+    if (size := sum(path.stat().st_size for path in kept(work.folder))) > KEPT_BYTES:
+        return _failure("error", f"{size} bytes in {KEPT}/, over {KEPT_BYTES} (in {where})", log)
     return {"values": values}
 
 
 def left(folder: Path) -> list[Path]:
-    """The files of a job's folder that go back: outputs, and what the runtime put into `kept/` itself."""
-    kept = sorted(path for path in (folder / KEPT).iterdir() if path.is_file() and not path.is_symlink())
-    return [path for path in (folder / OUTPUTS,) if path.is_file()] + kept
+    """The files of a job's folder that go back: outputs, and those in `kept/`."""
+    return [path for path in (folder / OUTPUTS,) if path.is_file()] + kept(folder)
+
+
+def kept(folder: Path) -> list[Path]:
+    """What the runtime put into `kept/` itself: links, and folders in it, stay behind."""
+    return sorted(path for path in (folder / KEPT).glob("*") if path.is_file() and not path.is_symlink())
 
 
 def _failure(kind: str, reason: str, log: str) -> dict[str, Any]:

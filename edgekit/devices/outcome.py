@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.devices import Answer, Failure
-from edgekit.devices.child import KEPT, OUTPUTS, left
+from edgekit.devices.child import OUTPUTS, kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,5 +22,5 @@ def read_outcome(told: Mapping[str, Any], folder: Path, install: str = "") -> An
     return Answer(
         told["values"],
         np.load(outputs, allow_pickle=False) if outputs.is_file() else None,
-        {path.name: path.read_bytes() for path in left(folder) if path.parent.name == KEPT},
+        {path.name: path.read_bytes() for path in kept(folder)},
     )

@@ -41,16 +41,21 @@ class Ssh:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._session: Session | None = None
+        self._name = ""
 
     @property
     def name(self) -> str:
         """`ssh://host (<processor>, <architecture>)`; who logs in, and how, stays here."""
-        facts = self.state().facts
-        return f"ssh://{self._address.host} ({facts['cpu']}, {facts['machine']})"
+        if not self._name:
+            self.state()
+        return self._name
 
     def state(self) -> DeviceState:
         """As `Local.state`, of that machine."""
-        return DeviceState(facts=self._ready().ask({"do": "state"}, doing="reading its state")["facts"])
+        facts = self._ready().ask({"do": "state"}, doing="reading its state")["facts"]
+        # Kept: who reports what a device did, after it is gone, can still say which it was.
+        self._name = f"ssh://{self._address.host} ({facts['cpu']}, {facts['machine']})"
+        return DeviceState(facts=facts)
 
     def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
         """Run a job there; a crash, a hang (it is killed) or an exception is a `Failure`."""
@@ -84,13 +89,16 @@ class Ssh:
             )
             folders = _fetch(session, told, folder / "results", len(jobs))
             return [
-                read_outcome(outcome, place, self._install)
+                read_outcome(outcome, place, self._install(session))
                 for outcome, place in zip(told["outcomes"], folders, strict=True)
             ]
 
-    @property
-    def _install(self) -> str:
-        return f"on {self._address}: {self._address.python} -m pip install"
+    def _install(self, session: Session) -> str:
+        python, own = self._address.python, "edgekit-env/bin/python"
+        if session.system_python:
+            made = f"{python} -m venv edgekit-env (then name the device {self._address}?python={own})"
+            return f"on {self._address}: {made}; {own} -m pip install"
+        return f"on {self._address}: {python} -m pip install"
 
     def _ready(self) -> Session:
         """The session, or a new one where it ended, or where the agent may be about to end by itself."""

@@ -88,6 +88,8 @@ class Session:
                 f"{address} is in use by {started['busy']}", hint="wait for it: one user at a time"
             )
         self._refuse(started, STARTING)
+        self.system_python: bool = started["system_python"]
+        """Whether pip installs nothing there outside a virtual environment."""
 
     @property
     def alive(self) -> bool:
