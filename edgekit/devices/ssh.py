@@ -16,7 +16,7 @@ from edgekit.devices import Answer, Array, Failure, Job, agent, runner
 from edgekit.devices.child import KEPT
 from edgekit.devices.outcome import read_outcome
 from edgekit.devices.ssh_address import Address, parse
-from edgekit.devices.ssh_session import ANSWER_S, Session
+from edgekit.devices.ssh_session import Session
 from edgekit.errors import MissingError
 from edgekit.measurement import DeviceState
 
@@ -85,7 +85,7 @@ class Ssh:
             told = session.ask(
                 {"do": "run", "jobs": described, "turns": turns},
                 doing="running a job",
-                timeout_s=ANSWER_S + 2 * sum(job.timeout_s for job in jobs),
+                work_s=2 * sum(job.timeout_s for job in jobs),
             )
             folders = _fetch(session, told, folder / "results", len(jobs))
             return [

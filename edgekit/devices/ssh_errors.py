@@ -40,10 +40,10 @@ def connection_failed(address: Address, told: str, doing: str) -> MissingError:
             f"{address} refused to log in",
             hint=f"a key must do without questions (ssh-copy-id, ssh-add); try {by_hand} -o BatchMode=yes",
         )
-    last = (told.strip().splitlines() or ["no word from ssh"])[-1].strip()
+    last = told.strip().splitlines()[-1].strip()
     if UNREACHABLE.search(told):
         return MissingError(f"{address} cannot be reached: {last}", hint=f"is it on? try {by_hand}")
-    if LOST.search(told) or not told.strip():
+    if LOST.search(told):
         return MissingError(f"the connection to {address} was lost while {doing}", hint=f"({last})")
     return MissingError(f"{address} failed while {doing}: {last}", hint=f"try {by_hand}")
 
@@ -54,6 +54,8 @@ def agent_failed(address: Address, status: int | None, told: str, doing: str) ->
         return MissingError(
             f"{address} does not answer while {doing}", hint="is it overloaded, or out of memory?"
         )
+    if status == CONNECTION and not told.strip():  # ssh has nothing to say of a command that a signal ended
+        return _ended(address, "no word from it", doing)
     if status == CONNECTION:
         return connection_failed(address, told, doing)
     if status in NOT_FOUND:
@@ -63,6 +65,10 @@ def agent_failed(address: Address, status: int | None, told: str, doing: str) ->
         return MissingError(
             f"{address}: {address.python} failed there: {last}", hint=f"on the device: {PYTHON}"
         )
+    return _ended(address, last, doing)
+
+
+def _ended(address: Address, last: str, doing: str) -> MissingError:
     return MissingError(
         f"{address}: edgekit's process there ended while {doing}: {last}",
         hint="was it killed? a device that runs out of memory kills processes (dmesg tells)",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.devices import agent
-from edgekit.devices.ssh_errors import STARTING, agent_failed, connection_failed
+from edgekit.devices.ssh_errors import STARTING, agent_failed
 from edgekit.errors import MissingError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ MODULES = ("state", "store", "child", "agent")
 LOAD = "import json, sys; exec(json.loads(sys.stdin.buffer.readline()))"
 """All that a shell there sees, whichever it is; the rest comes over stdin."""
 BOOT = """
-import types
+import os, traceback, types
 if sys.version_info < (3, 9):
     sys.exit("Python %d.%d is too old, 3.9 is needed" % sys.version_info[:2])
 for name, source in json.loads(sys.stdin.buffer.readline()):
@@ -39,12 +39,19 @@ for name, source in json.loads(sys.stdin.buffer.readline()):
     module.__path__ = [] if "." not in name else None
     module.__package__ = name.partition(".")[0]
     exec(compile(source, name, "exec"), module.__dict__)
-sys.modules["edgekit_device.agent"].main()
+status = 1
+try:
+    sys.modules["edgekit_device.agent"].main()
+    status = 0
+except Exception:
+    traceback.print_exc()
+finally:
+    os._exit(status)  # a thread still waits for stdin, and Python cannot end in order while it does
 """
 START_S = 60.0
 """For the connection and a slow board's Python."""
 ANSWER_S = 30.0
-"""For what takes no time there; a job has its own."""
+"""For a reply, besides what the work takes."""
 FILE_S = 60.0
 """What a transfer may take besides the time for its bytes."""
 END_S = 10.0
@@ -101,9 +108,9 @@ class Session:
         """Since the last reply."""
         return time.monotonic() - self._asked_at
 
-    def ask(self, request: Mapping[str, Any], *, doing: str, timeout_s: float = ANSWER_S) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any], *, doing: str, work_s: float = 0.0) -> dict[str, Any]:
         """The agent's reply; raises `MissingError` where it gives none in time, or says what stops it."""
-        answer = self._exchange(request, doing=doing, timeout_s=timeout_s)
+        answer = self._exchange(request, doing=doing, timeout_s=ANSWER_S + work_s)
         self._refuse(answer, doing)
         return answer
 
@@ -124,7 +131,7 @@ class Session:
                 (Path(name) / digest).symlink_to(files[digest].resolve())
             commands = [f"put {digest}" for digest in missing]
             self._sftp(found["incoming"], commands, Path(name), size, doing=doing)
-        self.ask({"do": "take_in"}, doing=doing, timeout_s=_limit_s(size))
+        self.ask({"do": "take_in"}, doing=doing, work_s=size / agent.SLOWEST_BYTES_S)
 
     def pull(self, folder: str, names: Sequence[str], size: int, into: Path) -> None:
         """Fetch files, `size` bytes together, whose names need no quotes, from a folder on the device."""
@@ -139,7 +146,7 @@ class Session:
                 input=batch.encode(),
                 cwd=local,
                 capture_output=True,
-                timeout=_limit_s(size),
+                timeout=FILE_S + size / agent.SLOWEST_BYTES_S,
                 check=False,
                 start_new_session=True,
             )
@@ -151,14 +158,15 @@ class Session:
 
     def _sftp_failed(self, told: str, size: int, doing: str) -> MissingError:
         """Why: the agent, if it is still there, knows whether its disk is full."""
-        free = self.ask({"do": "missing", "digests": []}, doing=doing)["free_bytes"]
+        free: int = self.ask({"do": "missing", "digests": []}, doing=doing)["free_bytes"]
         self.close()
-        if "subsystem" in told:
-            return MissingError(
-                f"{self.address} has no sftp server",
-                hint="on the device: sudo apt-get install openssh-sftp-server",
-            )
-        return self._full(size, free) if free < size else connection_failed(self.address, told, doing)
+        if free < size:
+            return self._full(size, free)
+        last = (told.strip().splitlines() or ["no word from sftp"])[-1].strip()
+        return MissingError(
+            f"{self.address} failed while {doing}: {last}",
+            hint=f"{free / 1e6:.1f} MB are free there; has it an sftp server (sudo apt-get install openssh-sftp-server)?",
+        )
 
     def _full(self, needed: int, free: int) -> MissingError:
         return MissingError(
@@ -227,10 +235,6 @@ class Session:
 
     def _ended(self, status: int | None, doing: str) -> MissingError:
         return agent_failed(self.address, status, self._log.read_text(errors="replace"), doing)
-
-
-def _limit_s(size: int) -> float:
-    return FILE_S + size / agent.SLOWEST_BYTES_S
 
 
 def _close(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -45,7 +45,8 @@ class Server:
 
     def uri(self, *, user: str = "", python: str = sys.executable) -> str:
         """The device's URI."""
-        return f"ssh://{quote(user or getpass.getuser())}@127.0.0.1:{self.port}?python={quote(python)}"
+        me = pwd.getpwuid(os.getuid()).pw_name
+        return f"ssh://{quote(user or me)}@127.0.0.1:{self.port}?python={quote(python)}"
 
     def connect(self, *, python: str = sys.executable) -> Ssh:
         """A device of its own, not the one that all share who open the URI."""
@@ -83,13 +84,9 @@ class Server:
             os.kill(pid, signal.SIGKILL)
 
     def agents(self) -> list[int]:
-        """Processes of agents."""
-        return [
-            pid
-            for pid in _pids()
-            if b"sys.stdin.buffer.readline" in _read(pid, "cmdline").split(b"\0-c\0")[-1]
-            and b"-I" in _read(pid, "cmdline")
-        ]
+        """Processes of agents that this server's connections started."""
+        own = [pid for pid in _pids() if os.fsencode(self.folder) in _read(pid, "environ")]
+        return [pid for pid in own if _read(pid, "cmdline").split(b"\0")[1:3] == [b"-I", b"-c"]]
 
 
 @contextmanager
