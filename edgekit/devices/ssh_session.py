@@ -165,7 +165,7 @@ class Session:
         last = (told.strip().splitlines() or ["no word from sftp"])[-1].strip()
         return MissingError(
             f"{self.address} failed while {doing}: {last}",
-            hint=f"{free / 1e6:.1f} MB are free there; has it an sftp server (sudo apt-get install openssh-sftp-server)?",
+            hint=f"{free / 1e6:.1f} MB are free there; is there an sftp server (apt-get install openssh-sftp-server)?",
         )
 
     def _full(self, needed: int, free: int) -> MissingError:

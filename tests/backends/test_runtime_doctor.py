@@ -51,7 +51,7 @@ def test_an_unknown_device_is_a_check_that_failed(monkeypatch: pytest.MonkeyPatc
     )
     found = {check.name: check for check in doctor.checks("carrier-pigeon://nobody")}
     assert not found["device"].ok
-    assert found["device"].mend == "known: local, ssh"
+    assert found["device"].mend.startswith("known: ")
     assert not any(name.startswith("runtime ") for name in found)
 
 
