@@ -144,14 +144,16 @@ def test_the_gate_runs_there(server: Server, convolution: Path) -> None:
     assert case["pairs"] + len(case["set_aside"]) >= 1
 
 
-class Cutting(Silent):
-    """Cuts the connection with the first file that is sent after a message."""
+class Watching(Silent):
+    """Remembers what is said; cuts the connection with the first file that is sent after a message."""
 
-    def __init__(self, server: Server, message: str) -> None:
-        self.server, self.message = server, message
+    def __init__(self, server: Server, cut_at: str = "never") -> None:
+        self.server, self.cut_at = server, cut_at
+        self.said: list[str] = []
 
     def say(self, line: str) -> None:
-        if line.startswith(self.message):
+        self.said.append(line)
+        if line.startswith(self.cut_at):
             self.server.fault("drop")
 
 
@@ -161,15 +163,13 @@ def test_a_run_measures_there_and_goes_on_after_the_device_was_gone(server: Serv
     Path(plan).write_text(Path(plan).read_text().replace("epochs = 8", "epochs = 1"))
     asked = {"target": "host", "device": server.uri(), "recipe": plan}
     with pytest.raises(MissingError, match="was lost while sending files"):
-        compress(resolve(request(tmp_path, **asked)), Cutting(server, "01-quantize: exporting"))
+        compress(resolve(request(tmp_path, **asked)), Watching(server, "01-quantize: exporting"))
     assert not (tmp_path / "run" / "report.json").exists()
     server.fault("well")
-    said: list[str] = []
-    progress = Silent()
-    progress.say = said.append  # type: ignore[method-assign]
+    progress = Watching(server)
     done = compress(resolve(request(tmp_path, resume=True, **asked)), progress)
     report = load_report(done.folder)
-    assert any("latency is measured on ssh://127.0.0.1 (" in line for line in said)
+    assert any("latency is measured on ssh://127.0.0.1 (" in line for line in progress.said)
     assert report.steps[0].latency_ms is not None
     assert report.steps[0].latency_ms.source.startswith("measured:ssh://127.0.0.1 (")
     assert report.steps[-1].accuracy is not None

@@ -141,7 +141,12 @@ def test_the_connection_drops_while_files_are_sent(server: Server, tmp_path: Pat
 def test_the_connection_drops_while_a_job_runs(server: Server, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     work = job(tmp_path, f"open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
-    dropping = threading.Thread(target=lambda: (mark_of(mark), server.drop()))
+
+    def cut() -> None:
+        mark_of(mark)
+        server.drop()
+
+    dropping = threading.Thread(target=cut)
     dropping.start()
     error = refused(server.connect(), work)
     dropping.join()

@@ -42,8 +42,8 @@ def after(**changes: str) -> DeviceState:
         (
             {"firmware_throttled": "0x50005"},
             (
-                "firmware_throttled went from 0x0 to 0x50005; the firmware holds the clock down (vcgencmd get_throttled): "
-                "power supply or temperature"
+                "firmware_throttled went from 0x0 to 0x50005; the firmware holds the clock down "
+                "(vcgencmd get_throttled): power supply or temperature"
             ),
         ),
         (
