@@ -207,23 +207,23 @@ def _locked(path: Path, holder: str) -> Iterator[str | None]:
 def _session_folder(sessions: Path) -> Iterator[Path]:
     """A folder for this session; those that lie there are of agents that were killed: the lock says so."""
     if sessions.exists():
-        _end_processes_in(sessions.resolve())
+        _end_jobs_in(sessions)
         shutil.rmtree(sessions, ignore_errors=True)
     sessions.mkdir()
     folder = Path(tempfile.mkdtemp(dir=sessions))
     try:
         yield folder
     finally:
-        _end_processes_in(folder)  # one that was being started when this process was told to end
+        _end_jobs_in(folder)  # one that was being started when this process was told to end
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_processes_in(folder: Path) -> None:
-    """End runners that outlived their agent: they work in a folder under this one."""
+def _end_jobs_in(folder: Path) -> None:
+    """End runners that outlived their agent, and what they started: their TMPDIR lies in this folder."""
+    mark = b"TMPDIR=" + os.fsencode(folder) + b"/"
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            place = (process / "cwd").readlink()
-            if place.is_relative_to(folder):
+            if any(word.startswith(mark) for word in (process / "environ").read_bytes().split(b"\0")):
                 os.kill(int(process.name), signal.SIGKILL)
         except OSError:  # another user's, or gone
             continue

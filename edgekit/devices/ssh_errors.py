@@ -30,7 +30,7 @@ def connection_failed(address: Address, told: str, doing: str) -> MissingError:
             f"{address}: its host key is not the one that is known: it was installed anew, or another machine answers",
             hint=f"compare fingerprints on the device; if it is right: ssh-keygen -R HOST, then {by_hand}",
         )
-    if "host key" in told.lower():
+    if "Host key verification failed" in told:
         return MissingError(
             f"{address}: its host key is not known here",
             hint=f"connect once by hand and compare the fingerprint: {by_hand}",
@@ -44,7 +44,10 @@ def connection_failed(address: Address, told: str, doing: str) -> MissingError:
     if UNREACHABLE.search(told):
         return MissingError(f"{address} cannot be reached: {last}", hint=f"is it on? try {by_hand}")
     if LOST.search(told):
-        return MissingError(f"the connection to {address} was lost while {doing}", hint=f"({last})")
+        return MissingError(
+            f"the connection to {address} was lost while {doing}: {last}",
+            hint=f"is it still on? try {by_hand}",
+        )
     return MissingError(f"{address} failed while {doing}: {last}", hint=f"try {by_hand}")
 
 

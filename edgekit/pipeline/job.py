@@ -49,6 +49,7 @@ class Job:
             "weights": files.sha256(self.weights.path) if self.weights else None,
             "seed": self.request.seed,
             "batch": self.request.batch,
+            "device": self.request.device,
             "target": self.target.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
             "data": self.data.sha256,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 from onnx import helper, numpy_helper
 from small_runs import recipe, request
 from ssh_server import Server
@@ -21,7 +22,6 @@ from edgekit.artifact import Artifact, TensorSpec, load_artifact
 from edgekit.bench import Protocol
 from edgekit.bench.latency import compare
 from edgekit.cli.app import app
-from edgekit.cli.failures import guarded
 from edgekit.devices import open_device
 from edgekit.errors import MissingError
 from edgekit.model import Preprocessing
@@ -62,13 +62,17 @@ def convolution(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
     onnx.save(model, folder / "model.onnx")
+    known = np.random.default_rng(1).standard_normal((2, 3, 64, 64)).astype(np.float32)
+    windows = sliding_window_view(np.pad(known, ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), axis=(2, 3))
+    answers = np.einsum("nchwij,ocij->nohw", windows, weights)
+    np.savez(folder / "parity.npz", inputs=known, outputs=answers)
     Artifact(
         model="convolution",
         task="segmentation",
         format="onnx",
         precision="fp32",
         model_file="model.onnx",
-        sha256={"model.onnx": files.sha256(folder / "model.onnx")},
+        sha256={name: files.sha256(folder / name) for name in ("model.onnx", "parity.npz")},
         inputs=(TensorSpec(name="x", shape=(1, 3, 64, 64), dtype="float32", layout="NCHW"),),
         outputs=(TensorSpec(name="y", shape=(1, 16, 64, 64), dtype="float32", layout="NCHW"),),
         preprocessing=Preprocessing(height=64, width=64, mean=(0, 0, 0), std=(1, 1, 1)),
@@ -106,10 +110,9 @@ def test_a_device_that_cannot_be_reached_is_exit_code_3(server: Server, convolut
     doctor = run("doctor", "--device", uri)
     assert doctor.exit_code == 3
     assert "refused to log in" in doctor.stdout
-    profiled: list[int] = []
-    arguments = ["profile", str(convolution), "--device", uri]
-    profiled.append(guarded(lambda: app(arguments, standalone_mode=False), arguments))
-    assert profiled == [3]
+    profile = run("profile", str(convolution), "--device", uri, "--json")
+    assert profile.exit_code == 3
+    assert "refused to log in" in json.loads(profile.stdout)["error"]["what"]
 
 
 def test_a_profile_is_measured_there(
@@ -134,7 +137,7 @@ def test_a_profile_is_measured_there(
 def test_the_gate_runs_there(server: Server, convolution: Path) -> None:
     same = str(convolution)
     result = run(
-        "compare", same, same, "--device", server.uri(), "--max-seconds", "1", "--threads", "1", "--json"
+        "compare", same, same, "--device", server.uri(), "--max-time", "1", "--threads", "1", "--json"
     )
     document = json.loads(result.stdout)
     assert result.exit_code == 5, "so few pairs are inconclusive"
@@ -142,6 +145,8 @@ def test_the_gate_runs_there(server: Server, convolution: Path) -> None:
     (case,) = document["cases"]
     assert case["verdict"] == "inconclusive"
     assert case["pairs"] + len(case["set_aside"]) >= 1
+    parity = next(check for check in case["checks"] if check["name"] == "parity_db")
+    assert parity["candidate"] > 80, "the known answers were run there"
 
 
 class Watching(Silent):
