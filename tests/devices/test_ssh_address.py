@@ -11,6 +11,7 @@ import pytest
 
 from edgekit.devices import child, ssh_session
 from edgekit.devices.ssh_address import Address, parse
+from edgekit.devices.ssh_errors import agent_failed
 from edgekit.devices.store import Store
 from edgekit.errors import InputError
 
@@ -103,3 +104,32 @@ def test_a_store_refuses_what_is_damaged_or_climbs(tmp_path: Path) -> None:
         store.take_in(wrong)
     with pytest.raises(ValueError, match="is no SHA-256"):
         store.lend("../lock", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "what"),
+    [
+        (255, "ssh: connect to host board port 22: No route to host\n", "ssh://pi@board cannot be reached"),
+        (
+            255,
+            "ssh: connect to host board port 22: Connection timed out\n",
+            "ssh://pi@board cannot be reached",
+        ),
+        (255, "ssh: Could not resolve hostname board: Name or service not known\n", "cannot be reached"),
+        (255, "Timeout, server board not responding.\n", "was lost while running a job"),
+        (
+            255,
+            "Unable to negotiate with board: no matching host key type found.\n",
+            "failed while running a job",
+        ),
+        (255, "", "edgekit's process there ended while running a job"),
+        (1, "MemoryError\n", "edgekit's process there ended while running a job: MemoryError"),
+        (127, "sh: 1: python3: not found\n", "has no python3"),
+        (None, "", "does not answer while running a job"),
+    ],
+)
+def test_what_ssh_says_becomes_an_error(status: int | None, told: str, what: str) -> None:
+    error = agent_failed(Address("board", "pi"), status, told, "running a job")
+    assert what in error.what
+    assert error.exit_code == 3
+    assert error.hint

@@ -6,6 +6,7 @@ import json
 import sys
 import venv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import onnx
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from onnx import helper, numpy_helper
-from small_runs import recipe, request
+from own_networks import own_module
+from small_runs import recipe
 from ssh_server import Server
 from typer.testing import CliRunner, Result
 
@@ -28,6 +30,7 @@ from edgekit.model import Preprocessing
 from edgekit.pipeline import assess, compress, profiling, resolve
 from edgekit.progress import Silent
 from edgekit.report import load_report
+from edgekit.request import Request
 
 pytestmark = pytest.mark.sshd
 SHORT = Protocol(blocks=2, warmup_seconds=0.01, min_seconds=0.02, max_seconds=0.5, min_samples=5)
@@ -166,13 +169,22 @@ def test_a_run_measures_there_and_goes_on_after_the_device_was_gone(server: Serv
     stages = '[[stages]]\nkind = "quantize"\nmethod = "ptq"\ncalibration_samples = 16\n'
     plan = recipe(tmp_path, stages=stages)
     Path(plan).write_text(Path(plan).read_text().replace("epochs = 8", "epochs = 1"))
-    asked = {"target": "host", "device": server.uri(), "recipe": plan}
-    with pytest.raises(MissingError, match="was lost while sending files"):
-        compress(resolve(request(tmp_path, **asked)), Watching(server, "01-quantize: exporting"))
-    assert not (tmp_path / "run" / "report.json").exists()
-    server.fault("well")
-    progress = Watching(server)
-    done = compress(resolve(request(tmp_path, resume=True, **asked)), progress)
+    with own_module(tmp_path) as module:
+        asked = Request(
+            f"{module}:Tiny",
+            "host",
+            recipe=plan,
+            out=tmp_path / "run",
+            input_size=32,
+            threads=1,
+            device=server.uri(),
+        )
+        with pytest.raises(MissingError, match="was lost while sending files"):
+            compress(resolve(asked), Watching(server, "01-quantize: exporting"))
+        assert not (tmp_path / "run" / "report.json").exists()
+        server.fault("well")
+        progress = Watching(server)
+        done = compress(resolve(replace(asked, resume=True)), progress)
     report = load_report(done.folder)
     assert any("latency is measured on ssh://127.0.0.1 (" in line for line in progress.said)
     assert report.steps[0].latency_ms is not None
