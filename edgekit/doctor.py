@@ -1,4 +1,4 @@
-"""What works here and what mends the rest: packages, runtimes that open a file, torch's GPU, TensorRT."""
+"""What works here, and on a device, and what mends the rest: packages, runtimes that open a file, GPU, TensorRT."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgekit import runtimes
@@ -24,6 +25,7 @@ PACKAGES = {
     "ai-edge-quantizer": "litert",
     "huggingface-hub": "hub",
 }
+HERE, UNKNOWN = "local", "unknown"
 # Where JetPack and NVIDIA's Debian packages put it, outside the PATH.
 TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
 APT = "on a Jetson: sudo apt-get install tensorrt (elsewhere an engine is built on the device)"
@@ -45,18 +47,54 @@ class Check(Frozen):
 
 
 def checks(device_uri: str) -> list[Check]:
-    """All checks, from the ground up; nothing is raised: what fails is a check that failed."""
+    """All checks, from the ground up: those of this machine, then the device's.
+
+    What fails is a check that failed; raises `InputError` for a URI that cannot be.
+    """
     found = [Check(name="python", ok=sys.version_info >= (3, 11), detail=sys.version.split(" ")[0])]
     found += [_package(name, extra) for name, extra in PACKAGES.items()]
     found.append(_torch_device())
+    if device_uri == HERE:
+        return [*found, *_device(device_uri), *_tensorrt(Path("/"))]
+    return found + _device(device_uri)
+
+
+def _device(uri: str) -> list[Check]:
+    """What the device itself tells; one check that failed where it cannot be reached."""
     try:
-        device = open_device(device_uri)
+        device = open_device(uri)
+        found = [Check(name="device", ok=True, detail=device.name)]
+        asked = {runtime: _asked(runtime, device) for runtime in runtimes.runtimes().values()}
+        if uri != HERE:
+            found += [*_told(device.state().facts), _numpy(asked.values())]
     except MissingError as error:
-        found.append(Check(name="device", ok=False, detail=error.what, mend=error.hint))
-    else:
-        found.append(Check(name="device", ok=True, detail=device.name))
-        found += [_runtime(runtime, device) for runtime in runtimes.runtimes().values()]
-    return found + _tensorrt(Path("/"))
+        return [Check(name="device", ok=False, detail=error.what, mend=error.hint)]
+    return found + [_runtime(runtime, outcome) for runtime, outcome in asked.items()]
+
+
+def _told(facts: Mapping[str, str]) -> Iterator[Check]:
+    for name in (
+        "python",
+        "system",
+        "board",
+        "board_release",
+        "power_mode",
+        "governor",
+        "memory_available_mb",
+    ):
+        if (value := facts.get(name, UNKNOWN)) != UNKNOWN:
+            yield Check(name=f"device's {name}", ok=True, detail=value)
+
+
+def _numpy(outcomes: Iterable[Answer | Failure]) -> Check:
+    """The runner needs it before any runtime is loaded, so that each runtime's answer tells."""
+    name = "device's numpy"
+    for outcome in outcomes:
+        if isinstance(outcome, Answer):
+            return Check(name=name, ok=True, detail=outcome.values.get("numpy", "installed"))
+        if outcome.kind == "missing" and outcome.reason == "numpy":
+            return Check(name=name, ok=False, detail="not installed", mend=f"{outcome.install} numpy")
+    return Check(name=name, ok=True, detail="installed")
 
 
 def _pip(extra: str) -> str:
@@ -70,19 +108,22 @@ def _package(name: str, extra: str) -> Check:
         return Check(name=name, ok=False, detail="not installed", mend=_pip(extra))
 
 
-def _runtime(runtime: runtimes.Runtime, device: Device) -> Check:
+def _asked(runtime: runtimes.Runtime, device: Device) -> Answer | Failure:
     """Open and run the runtime's tiny model in a child on the device."""
+    return device.call(Job("probe", runtime.file, timeout_s=60))
+
+
+def _runtime(runtime: runtimes.Runtime, outcome: Answer | Failure) -> Check:
     name = f"runtime {runtime.name}"
-    outcome = device.call(Job("probe", runtime.file, timeout_s=60))
     match outcome:
         case Answer(values=values):
             return Check(
                 name=name, ok=True, detail=f"{values['version']}, runs {' and '.join(values['precisions'])}"
             )
-        case Failure(kind="missing", reason=reason):
-            return Check(name=name, ok=False, detail=f"{reason} is not installed", mend=_pip(runtime.extra))
-        case Failure(reason=reason):
-            mend = f"pip install --force-reinstall {runtime.distribution}"
+        case Failure(kind="missing", reason=reason, install=install):
+            return Check(name=name, ok=False, detail=f"{reason} is not installed", mend=runtime.mend(install))
+        case Failure(reason=reason, install=install):
+            mend = f"{install or 'pip install'} --force-reinstall {runtime.distribution}"
             return Check(name=name, ok=False, detail=reason, mend=mend)
 
 

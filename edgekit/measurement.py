@@ -49,6 +49,8 @@ class Profile(Frozen):
     executed: Executed
     before: DeviceState
     after: DeviceState
+    between: tuple[DeviceState, ...] = ()
+    """After each block."""
     source: Literal["measured", "proxy"] = "measured"
     """`proxy`: another runtime or machine than the target's; never a claim about the device."""
 

@@ -76,11 +76,11 @@ def job(
 
 
 def installed(outcome: Answer | Failure, runtime: str) -> Answer | Failure:
-    """The outcome; raises `MissingError` with the pip line where a package was missing on the device."""
+    """The outcome; raises `MissingError` with what brings it where a package was missing on the device."""
     if isinstance(outcome, Failure) and outcome.kind == "missing":
         raise MissingError(
             f"{outcome.reason} is not installed, and {runtime} needs it",
-            hint=f"pip install 'edgekit[{runtimes.find(runtime).extra}]'",
+            hint=runtimes.find(runtime).mend(outcome.install),
         )
     return outcome
 

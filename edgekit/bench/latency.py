@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.artifact import PARITY
 from edgekit.bench.candidate import Candidate, installed, job, succeeded
+from edgekit.bench.steadiness import changes
 from edgekit.devices import Answer, Array, Device, Failure, Job
 from edgekit.errors import InputError, MeasurementError
 from edgekit.measurement import DeviceState, Executed, Profile
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from edgekit.artifact import ArtifactFolder
 
+ATTEMPTS = 2
+"""A throttle may pass; one that comes again is the device's."""
 CLOCK_SHARE = 0.05
 """What a clock's step may be of a sample."""
 
@@ -76,7 +79,8 @@ def compare(
     """Measure candidates side by side, each at the batch that its file takes; one that fails leaves the others alone.
 
     The input is the artifact's first known ones. Raises `InputError` for a name used twice, an unknown runtime
-    or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse.
+    or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse, and,
+    but for a proxy, where the device changed or throttled each time that it was tried.
     """
     if len({candidate.name for candidate in candidates}) < len(candidates):
         raise InputError(f"candidates share a name: {', '.join(candidate.name for candidate in candidates)}")
@@ -86,11 +90,35 @@ def compare(
         )
         for candidate in candidates
     }
+    for _ in range(ATTEMPTS):
+        blocks, failures, states = _blocks(candidates, jobs, device, protocol, progress or Silent())
+        if source == "proxy" or not (reason := changes(states)):
+            break
+    else:
+        raise MeasurementError(
+            f"{device.name} did not stay what it was while it was measured: {reason}",
+            hint="let it cool, give it a fixed clock and enough power, then measure again",
+        )
+    return {
+        candidate.name: failures.get(candidate.name)
+        or _profile(candidate, blocks[candidate.name], device.name, threads, states=states, source=source)
+        for candidate in candidates
+    }
+
+
+def _blocks(
+    candidates: Sequence[Candidate],
+    jobs: Mapping[str, Job],
+    device: Device,
+    protocol: Protocol,
+    progress: Progress,
+) -> tuple[dict[str, list[Answer]], dict[str, Failure], list[DeviceState]]:
+    """All blocks, interleaved; candidates that failed; the device's states before the first and after each."""
     blocks: dict[str, list[Answer]] = {name: [] for name in jobs}
     failures: dict[str, Failure] = {}
-    before = device.state()
+    states = [device.state()]
     total = protocol.blocks * len(candidates)
-    with (progress or Silent()).task(f"measuring on {device.name}", total) as advance:
+    with progress.task(f"measuring on {device.name}", total) as advance:
         for candidate in _order(candidates, protocol.blocks):
             if candidate.name not in failures:
                 outcome = block(candidate, jobs[candidate.name], device)
@@ -98,13 +126,9 @@ def compare(
                     failures[candidate.name] = outcome
                 else:
                     blocks[candidate.name].append(outcome)
+                states.append(device.state())
             advance(note=candidate.name)
-    states = before, device.state()
-    return {
-        candidate.name: failures.get(candidate.name)
-        or _profile(candidate, blocks[candidate.name], device.name, threads, states=states, source=source)
-        for candidate in candidates
-    }
+    return blocks, failures, states
 
 
 def fastest(
@@ -199,7 +223,7 @@ def _profile(
     device: str,
     threads: int,
     *,
-    states: tuple[DeviceState, DeviceState],
+    states: Sequence[DeviceState],
     source: Source,
 ) -> Profile:
     return Profile(
@@ -212,6 +236,7 @@ def _profile(
         load_ns=tuple(block.values["load_ns"] for block in blocks),
         executed=Executed.model_validate(blocks[0].values["executed"]),
         before=states[0],
-        after=states[1],
+        after=states[-1],
+        between=tuple(states[1:-1]),
         source=source,
     )

@@ -110,7 +110,9 @@ Batch = Annotated[
         "--batch", metavar="N", min=1, help="Pictures that the file takes at once; costs are for all."
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="URI", help="Where it runs: `local`.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="URI", help="Where it runs: `local`, `ssh://user@host[:port]`.")
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out after its last finished stage.")
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
+    from edgekit.pipeline.profiling import CostProfile
 
 Subject = Annotated[
     str,
@@ -65,10 +66,11 @@ def profile(
             device=device,
             progress=shown(),
         )
-        sink.show(found.document(), lambda console: _print(console, found.cost, found.latency, layers=layers))
+        sink.show(found.document(), lambda console: _print(console, found, layers=layers))
 
 
-def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *, layers: bool) -> None:
+def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
+    cost, latency = found.cost, found.latency
     if cost is not None:
         print_facts(console, _cost_facts(cost))
     if cost is not None and layers:
@@ -76,6 +78,8 @@ def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
 def _cost_facts(cost: "Cost") -> dict[str, Any]:

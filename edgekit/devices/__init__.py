@@ -42,6 +42,18 @@ class Job:
     batch: int = 1
     """Inputs that the file takes at once."""
 
+    def spec(self, *, runtime: str, model: str) -> dict[str, object]:
+        """What `runner.py` reads, with the paths that both have where it runs."""
+        return {
+            "mode": self.mode,
+            "runtime": runtime,
+            "model": model,
+            "threads": self.threads,
+            "options": dict(self.options),
+            "batch": self.batch,
+            "limits": dict(self.limits),
+        }
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -49,6 +61,8 @@ class Answer:
 
     values: Mapping[str, Any]
     outputs: Array | None = None
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that the runtime left in `kept/` beside its `job.json`, by name: an engine, a timing cache."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,8 @@ class Failure:
     """What happened and how far the run had come; for `missing`, the module's name."""
     log: str = ""
     """The end of what the process wrote."""
+    install: str = ""
+    """The command that installs packages on that device; empty for this machine."""
 
 
 class Device(Protocol):

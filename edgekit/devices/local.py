@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import platform
-import signal
-from contextlib import ExitStack
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.devices import Answer, Array, Failure, Job
-from edgekit.devices.child import Child, alternate, started
+from edgekit.devices import Answer, Array, Failure, Job, runner
+from edgekit.devices.child import Work, run, run_together
+from edgekit.devices.outcome import read_outcome
 from edgekit.devices.state import cpu_name, read_state
 from edgekit.errors import MissingError
 from edgekit.measurement import DeviceState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SCHEME = "local"
 
@@ -47,48 +47,29 @@ class Local:
 
     def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
         """Run a job; a crash, a hang (it is killed) or an exception is a `Failure`."""
-        with started(job, inputs) as child:
-            child.end(job.timeout_s)
-            return _answer(child)
+        with _laid_out([job], [inputs]) as (work,):
+            return read_outcome(run(work), work.folder)
 
     def call_together(
         self, jobs: Sequence[Job], inputs: Sequence[Array], turns: int
     ) -> list[Answer | Failure]:
         """Run latency jobs that sample by turns; the first that crashes or hangs ends them all."""
-        with ExitStack() as stack:
-            children = [
-                stack.enter_context(started(job, images, turns=True))
-                for job, images in zip(jobs, inputs, strict=True)
-            ]
-            alternate(children, turns)
-            for child in children:
-                child.end(child.job.timeout_s)
-            return [_answer(child) for child in children]
+        with _laid_out(jobs, inputs) as works:
+            told = run_together(works, turns)
+            return [read_outcome(one, work.folder) for one, work in zip(told, works, strict=True)]
 
 
-def _answer(child: Child) -> Answer | Failure:
-    folder, job, code, log = child.folder, child.job, child.code, child.log
-    phase = next(
-        (line for line in reversed(log.splitlines()) if line.startswith("phase: ")), "phase: starting"
-    )
-    where = f"{job.runtime.stem} while {phase.removeprefix('phase: ')}"
-    tail = log[-2000:]
-    if code is None:
-        return Failure("hang", f"no answer within {job.timeout_s:g} s from {where}", tail)
-    if code < 0:
-        return Failure("crash", f"{_signal_name(-code)} killed {where}", tail)
-    path = folder / "answer.json"
-    if not path.is_file():
-        return Failure("error", f"exit status {code} and no answer from {where}", tail)
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if values.get("missing"):
-        return Failure("missing", values["missing"], tail)
-    if "error" in values:
-        return Failure("error", f"{values['error']} (in {where})", tail)
-    outputs = folder / "outputs.npy"
-    return Answer(values, np.load(outputs, allow_pickle=False) if outputs.is_file() else None)
-
-
-def _signal_name(number: int) -> str:
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"{name} (often: out of memory)" if number == signal.SIGKILL else name
+@contextmanager
+def _laid_out(jobs: Sequence[Job], inputs: Sequence[Array | None]) -> Iterator[list[Work]]:
+    """Each job with a folder that holds its inputs; models and runtimes stay where they are."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as name:
+        works = []
+        for place, (job, images) in enumerate(zip(jobs, inputs, strict=True)):
+            folder = Path(name) / str(place)
+            folder.mkdir()
+            if images is not None:
+                np.save(folder / "inputs.npy", images, allow_pickle=False)
+            model = str(job.model_files[0].resolve()) if job.model_files else ""
+            spec = job.spec(runtime=str(job.runtime.resolve()), model=model)
+            works.append(Work(spec, folder, Path(runner.__file__), job.timeout_s))
+        yield works

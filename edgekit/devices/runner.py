@@ -43,7 +43,8 @@ def main(job_path: Path) -> None:
     }
     phase("loading the runtime")
     runtime = _load(folder / job["runtime"])
-    _write(answer_path, {**modes[job["mode"]](runtime, job, folder), "version": runtime.version()})
+    told = modes[job["mode"]](runtime, job, folder)
+    _write(answer_path, {**told, "version": runtime.version(), "numpy": np.__version__})
 
 
 def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:

@@ -12,7 +12,6 @@ import numpy as np
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Protocol, compare, fastest, float_candidates, predict_split
 from edgekit.data.split import Split
-from edgekit.devices import open_device
 from edgekit.errors import InputError, MeasurementError
 from edgekit.exporters import export
 from edgekit.files import new_folder
@@ -21,6 +20,7 @@ from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.job import Job
+from edgekit.pipeline.place import HERE, int8_options, place_of
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
 from edgekit.stages import RejectedError
@@ -72,9 +72,9 @@ class Assessor:
 
     def __init__(self, job: Job, folder: Path, torch_device: str, progress: Progress) -> None:
         self.job, self.folder, self.torch_device, self.progress = job, folder, torch_device, progress
-        self.device = open_device(job.request.device)
-        self.runtime = job.target.proxy_runtime
-        self.on_target = job.target.is_host
+        self.place = place_of(job.target, job.request.device)
+        self.here = self.place if job.request.device == HERE else place_of(job.target, HERE)
+        """Runs whole splits: the same runtime gives the same outputs, and pictures need not travel."""
         self.reference: Array | None = None
         """The float baseline's outputs on the decision split: what fidelity is relative to."""
         self._latest: Assessment | None = None
@@ -111,14 +111,14 @@ class Assessor:
             if model.quantization is None:
                 raise
             raise RejectedError(f"INT8 cannot be exported: {error.what}") from error
-        options = self.job.target.proxy_options if model.quantization else {}
+        options = int8_options(self.job.target, self.place.runtime) if model.quantization else {}
         found = Assessment(
             model, spent, load_artifact(self.folder / name), options=tuple(sorted(options.items()))
         )
         try:
             logits = self._predict(found, self.split) if in_runtime else self._outputs(model)
         except MeasurementError as error:
-            return replace(found, crashed=f"{self.runtime} failed on this file: {error.what}")
+            return replace(found, crashed=f"{self.here.runtime} failed on this file: {error.what}")
         if self.reference is None:
             self.reference = logits
         split = self.job.data.val
@@ -143,10 +143,10 @@ class Assessor:
         ]
         measured = compare(
             candidates,
-            self.device,
+            self.place.device,
             threads=self.job.request.threads,
             protocol=PROTOCOL,
-            source="measured" if self.on_target else "proxy",
+            source=self.place.source,
             progress=self.progress,
         )
         results = dict(sides)
@@ -169,17 +169,20 @@ class Assessor:
 
     def _candidates(self, side: Assessment) -> list[Candidate]:
         if side.model.quantization:
-            return [Candidate("int8", side.artifact, self.runtime, dict(side.options))]
-        return float_candidates(side.artifact, self.runtime, self.device)
+            return [Candidate("int8", side.artifact, self.place.runtime, dict(side.options))]
+        return float_candidates(side.artifact, self.place.runtime, self.place.device)
 
     def _predict(self, side: Assessment, split: Split) -> Array:
+        options = dict(side.options)
+        if self.here is not self.place:  # a precision that the device has may not be here
+            options = int8_options(self.job.target, self.here.runtime) if side.model.quantization else {}
         return predict_split(
             side.artifact,
-            self.runtime,
+            self.here.runtime,
             split,
-            self.device,
+            self.here.device,
             threads=self.job.request.threads,
-            options=dict(side.options),
+            options=options,
         )
 
     def _outputs(self, model: Model) -> Array:

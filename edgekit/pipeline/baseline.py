@@ -90,7 +90,11 @@ def cache_folder(job: Job) -> Path:
         "machine": platform.machine(),
         "device": torch_device(),
         "options": job.recipe.train.model_dump(mode="json"),
-        **{name: value for name, value in job.key.items() if name not in ("target", "recipe", "batch")},
+        **{
+            name: value
+            for name, value in job.key.items()
+            if name not in ("device", "target", "recipe", "batch")
+        },
     }
     return user_cache_path("edgekit") / "baselines" / f"{job.entry.name}-{content_key(how)}"
 

@@ -44,16 +44,18 @@ def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
         yield f"MACs, memory access and latency are for {job.request.batch} pictures at once"
     if profile and (noise := disturbance(profile.before, profile.after)):
         yield f"the machine was not quiet while latency was measured: {noise}"
-    if assessor.on_target:
+    place = assessor.place
+    if place.on_target:
         return
+    where = "this machine" if place is assessor.here else place.device.name
     yield (
-        f"{job.target.title} was not at hand: latencies are {assessor.runtime}'s on this machine, "
+        f"{job.target.title} was not at hand: latencies are {place.runtime}'s on {where}, "
         "a proxy that decided nothing"
     )
     ran = profile.executed if profile and shipped.model.quantization else None
     if ran and ran.float_operators:
         weighted = ran.integer_operators + ran.float_operators
         yield (
-            f"{assessor.runtime} computed {ran.float_operators} of {weighted} convolutions and linear layers of the "
+            f"{place.runtime} computed {ran.float_operators} of {weighted} convolutions and linear layers of the "
             "INT8 file in float, as it is written: its latency here says nothing about the device"
         )

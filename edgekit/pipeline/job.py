@@ -11,11 +11,11 @@ from edgekit.bench import precisions
 from edgekit.data import load_data
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
-from edgekit.devices import open_device
 from edgekit.errors import InputError
 from edgekit.exporters import check_packages
 from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
+from edgekit.pipeline.place import HERE, place_of
 from edgekit.progress import Progress
 from edgekit.recipe import Budget, Recipe, load_recipe
 from edgekit.request import Request
@@ -49,6 +49,7 @@ class Job:
             "weights": files.sha256(self.weights.path) if self.weights else None,
             "seed": self.request.seed,
             "batch": self.request.batch,
+            "device": self.request.device,
             "target": self.target.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
             "data": self.data.sha256,
@@ -60,7 +61,9 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
     """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
     entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
-    precisions(target.proxy_runtime, open_device(request.device))  # what is not there is refused now
+    for uri in dict.fromkeys((HERE, request.device)):  # what is not there is refused now
+        place = place_of(target, uri)
+        precisions(place.runtime, place.device)
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
     _check_sources(request, recipe, entry)

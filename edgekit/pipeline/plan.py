@@ -12,6 +12,7 @@ from edgekit.checkpoint import WEIGHTS
 from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
+from edgekit.pipeline.place import HERE, place_of
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
@@ -33,12 +34,7 @@ def plan(job: Job) -> list[str]:
     data = job.data
     lines = [
         f"{job.entry.name} for {job.target.title}: {stages} (recipe {job.recipe.id})",
-        f"runtime {job.target.runtime}, format {job.target.format}; latency is "
-        + (
-            "measured here"
-            if job.target.is_host
-            else f"{job.target.proxy_runtime}'s on this machine, a proxy: it decides nothing"
-        ),
+        f"runtime {job.target.runtime}, format {job.target.format}; latency is " + _where(job),
     ]
     if data.demonstration:
         lines.append(
@@ -52,6 +48,16 @@ def plan(job: Job) -> list[str]:
         *lines,
         f"about {human_seconds(_forecast(job))} on this machine, going by a few training steps timed just now",
     ]
+
+
+def _where(job: Job) -> str:
+    place = place_of(job.target, job.request.device)
+    here = job.request.device == HERE
+    if place.on_target:
+        return f"measured {'here' if here else f'on {place.device.name}'}"
+    return (
+        f"{place.runtime}'s on {'this machine' if here else place.device.name}, a proxy: it decides nothing"
+    )
 
 
 def _forecast(job: Job) -> float:

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, compare, fastest, float_candidates
-from edgekit.devices import Device, open_device
+from edgekit.bench import Candidate, compare, disturbance, fastest, float_candidates
+from edgekit.devices import open_device
 from edgekit.exporters import export
 from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.network import new_model, preprocessing_of
+from edgekit.pipeline.place import Place, place_of
 from edgekit.progress import Progress, Silent
 from edgekit.request import Size
 from edgekit.target import Target, load_target
@@ -39,7 +40,14 @@ class CostProfile:
     def document(self) -> dict[str, Any]:
         """The profile as `--json` prints it."""
         static = asdict(self.cost) if self.cost else {}
-        return {"name": self.name, **static, "latency": self.latency.summary() if self.latency else None}
+        latency = self.latency.summary() if self.latency else None
+        return {"name": self.name, **static, "latency": latency, "warnings": self.warnings}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the latency without making it invalid."""
+        found = disturbance(self.latency.before, self.latency.after) if self.latency else ""
+        return [f"the machine was not quiet while latency was measured: {found}"] if found else []
 
 
 def profile(
@@ -63,7 +71,8 @@ def profile(
     `edgekit.errors`.
     """
     goal = load_target(target) if target else None
-    bench = _Bench(open_device(device), goal, threads, progress or Silent())
+    open_device(device)  # an address that is none is refused before anything is counted
+    bench = _Bench(device, goal, threads, progress or Silent())
     path = Path(model)
     if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
@@ -78,26 +87,30 @@ def profile(
 class _Bench:
     """Where and how the files of one profile are measured."""
 
-    device: Device
+    uri: str
     goal: Target | None
     threads: int
     progress: Progress
 
     def file(self, artifact: ArtifactFolder) -> Profile:
         """A shipped file: INT8 as it is, float in the fastest precision that its runtime has."""
-        runtime = self.goal.proxy_runtime if self.goal else RUNTIME_OF[artifact.manifest.format]
+        place = self._place(artifact)
         int8 = artifact.manifest.precision == "int8"
         own = (
-            [Candidate("int8", artifact, runtime, dict(artifact.manifest.runtime_options))]
+            [Candidate("int8", artifact, place.runtime, dict(artifact.manifest.runtime_options))]
             if int8
-            else float_candidates(artifact, runtime, self.device)
+            else float_candidates(artifact, place.runtime, place.device)
         )
-        # On a machine that is not the target its runtime is a proxy; without a target this machine was asked for.
-        source: Literal["measured", "proxy"] = (
-            "measured" if self.goal is None or self.goal.is_host else "proxy"
+        measured = compare(
+            own, place.device, threads=self.threads, progress=self.progress, source=place.source
         )
-        measured = compare(own, self.device, threads=self.threads, progress=self.progress, source=source)
         return fastest(own, measured)[1]
+
+    def _place(self, artifact: ArtifactFolder) -> Place:
+        """On a machine that is not the target its runtime is a proxy; without a target this device was asked for."""
+        if self.goal is not None:
+            return place_of(self.goal, self.uri)
+        return Place(open_device(self.uri), RUNTIME_OF[artifact.manifest.format], on_target=True)
 
     def network(self, network: Model, goal: Target) -> Profile:
         """The float file of a network, made for the purpose."""

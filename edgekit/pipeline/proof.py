@@ -26,20 +26,20 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
 
     Under 25 dB the first layer that diverges is named, where the format lets one look inside.
     """
-    inputs = assessor.pictures(SAMPLES)
+    inputs, place = assessor.pictures(SAMPLES), assessor.place
     expected = network_outputs(shipped.model, inputs)
     actual = predict(
         shipped.artifact,
-        assessor.runtime,
+        place.runtime,
         inputs,
-        assessor.device,
+        place.device,
         threads=assessor.job.request.threads,
         options=dict(shipped.options),
     )
     decibels, counts = sqnr_db(expected, actual), integer_counts(shipped.artifact)
     witness, executed = _executed(assessor, shipped)
     return Parity(
-        runtime=assessor.runtime,
+        runtime=place.runtime,
         sqnr_db=decibels,
         top1_agreement=metric_of(shipped.model.task).agreement(expected, actual),
         samples=len(inputs),
@@ -56,16 +56,17 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
 def _executed(assessor: Assessor, shipped: Assessment) -> tuple[str, int]:
     """The runtime that was asked what it compiled the file to, and how many weighted operators ran on integers."""
     own = shipped.profile.executed.integer_operators if shipped.profile else 0
-    witness = assessor.job.target.integer_witness
+    runtime, target = assessor.place.runtime, assessor.job.target
+    witness = None if runtime == target.runtime else target.integer_witness
     if witness is None or shipped.model.quantization is None:
-        return assessor.runtime, own
+        return runtime, own
     asked = Candidate("witness", shipped.artifact, witness)
     threads = assessor.job.request.threads
     try:
-        profile = measure(asked, assessor.device, threads=threads, protocol=GLANCE, source="proxy")
+        profile = measure(asked, assessor.here.device, threads=threads, protocol=GLANCE, source="proxy")
     except (MissingError, MeasurementError) as error:  # a second opinion: its absence is no reason to stop
         assessor.progress.say(f"{witness} was not asked what it makes of the file: {error.what}")
-        return assessor.runtime, own
+        return runtime, own
     return witness, profile.executed.integer_operators
 
 

@@ -143,7 +143,7 @@ class _Runner:
             sides["after"].figures,
             counts=options.counts,
             floor=floor,
-            on_target=self.assessor.on_target,
+            on_target=self.assessor.place.on_target,
             recovery_follows=recovers and options.kind in ("sparsify", "prune"),
             metric=metric_of(self.job.entry.task).name,
         )

@@ -60,7 +60,7 @@ def _chosen(
     It goes as a stage does that is rolled back: a run that is resumed from here, or loaded, knows it.
     """
     shipped, rival = sides["shipped"], sides["float"]
-    reason = shipped.crashed or (_lost(shipped, rival) if assessor.on_target else "")
+    reason = shipped.crashed or (_lost(shipped, rival) if assessor.place.on_target else "")
     if shipped.model.quantization is None or not reason:
         return shipped, rows
     place = max(index for index, row in enumerate(rows) if row.stage == "quantize" and row.kept)

@@ -33,6 +33,10 @@ class Runtime:
     options: tuple[str, ...]
     file: Path
 
+    def mend(self, install: str = "") -> str:
+        """The command that brings it: edgekit's extra here, its own package by `install` on another machine."""
+        return f"{install} {self.distribution}" if install else f"pip install 'edgekit[{self.extra}]'"
+
 
 @cache
 def runtimes() -> dict[str, Runtime]:

@@ -49,9 +49,9 @@ def test_an_unknown_device_is_a_check_that_failed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         doctor, "_torch_device", lambda: doctor.Check(name="torch's device", ok=True, detail="")
     )
-    found = {check.name: check for check in doctor.checks("ssh://nobody")}
+    found = {check.name: check for check in doctor.checks("carrier-pigeon://nobody")}
     assert not found["device"].ok
-    assert found["device"].mend == "known: local"
+    assert found["device"].mend.startswith("known: ")
     assert not any(name.startswith("runtime ") for name in found)
 
 

@@ -92,6 +92,47 @@ def test_blocks_alternate_and_each_is_a_run_of_its_own(tmp_path: Path) -> None:
     assert (profile.before.facts["calls"], profile.after.facts["calls"]) == ("0", "9")
 
 
+class Warming(Scripted):
+    """Throttles once more during each of its first jobs."""
+
+    def __init__(self, hot_jobs: int) -> None:
+        super().__init__(timed(100, 200))
+        self.hot_jobs = hot_jobs
+
+    def state(self) -> DeviceState:
+        return DeviceState(facts={"throttle_events": str(min(len(self.jobs), self.hot_jobs))})
+
+
+def test_a_throttle_makes_a_measurement_invalid(tmp_path: Path) -> None:
+    """Tried again once; a proxy, which decides nothing, is not."""
+    (candidate,), protocol = candidates(tmp_path, "a"), Protocol(blocks=2)
+    passing = Warming(hot_jobs=1)
+    profile = measure(candidate, passing, threads=1, protocol=protocol)
+    assert len(passing.jobs) == 4
+    states = (profile.before, *profile.between, profile.after)
+    assert [state.facts["throttle_events"] for state in states] == ["1", "1", "1"]
+    with pytest.raises(
+        MeasurementError, match=r"scripted did not stay .*throttle_events went from 2 to 3"
+    ) as invalid:
+        measure(candidate, Warming(hot_jobs=99), threads=1, protocol=protocol)
+    assert invalid.value.exit_code == 4
+    proxy = Warming(hot_jobs=99)
+    measure(candidate, proxy, threads=1, protocol=protocol, source="proxy")
+    assert len(proxy.jobs) == 2
+
+
+def test_what_brings_a_package_is_said_for_the_machine_that_lacks_it(tmp_path: Path) -> None:
+    candidate = candidates(tmp_path, "a")[0]
+    for install, hint in (
+        ("", "pip install 'edgekit[onnx]'"),
+        ("on ssh://pi: python3 -m pip install", "on ssh://pi: python3 -m pip install onnxruntime"),
+    ):
+        failure = Failure("missing", "onnxruntime", install=install)
+        with pytest.raises(MissingError) as missing:
+            measure(candidate, Scripted(lambda _, failure=failure: failure), threads=1)  # type: ignore[misc]
+        assert missing.value.hint == hint
+
+
 def test_one_that_fails_is_asked_once_and_leaves_the_others_alone(tmp_path: Path) -> None:
     crash = Failure("crash", "SIGSEGV killed it")
 

@@ -1,0 +1,41 @@
+"""Where latencies are measured, in which runtime, and whether that is the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit import runtimes
+from edgekit.devices import Device, open_device
+from edgekit.target import Target
+
+HERE = "local"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, and the runtime that opens a target's files on it."""
+
+    device: Device
+    runtime: str
+    on_target: bool
+    """Latency is the target's: its own runtime, on a device that was named or on this machine where that is it."""
+
+    @property
+    def source(self) -> Literal["measured", "proxy"]:
+        """How a profile taken here is called."""
+        return "measured" if self.on_target else "proxy"
+
+
+def place_of(target: Target, uri: str) -> Place:
+    """Where a target's files run: the device at `uri`, in the target's own runtime where edgekit drives that."""
+    device = open_device(uri)
+    if uri == HERE:
+        return Place(device, target.proxy_runtime, target.is_host)
+    own = target.runtime in runtimes.runtimes()
+    return Place(device, target.runtime if own else target.proxy_runtime, own)
+
+
+def int8_options(target: Target, runtime: str) -> dict[str, str]:
+    """The options of INT8 files in a runtime: those in the target's file are its proxy's."""
+    return dict(target.proxy_options) if runtime == target.proxy_runtime else {}
