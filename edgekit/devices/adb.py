@@ -6,6 +6,7 @@ inferences (the mean where its build knows no median).
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import tempfile
@@ -156,7 +157,7 @@ class Adb(TimesOnly):
         tail = ended.output[-2000:]
         if ended.code is None:
             return Failure("hang", f"no answer within {job.timeout_s:g} s from benchmark_model", tail)
-        if ended.code > 128:
+        if 128 < ended.code <= 128 + max(signal.valid_signals()):
             return Failure("crash", f"{_signal_name(ended.code - 128)} killed benchmark_model", tail)
         if ended.code:
             return Failure(
@@ -195,12 +196,13 @@ class Adb(TimesOnly):
         """The tool, sent where it is a file of this machine, and what its help says."""
         if self._given.startswith(ON_PHONE):
             place = self._given
-            digest = self._phone.ask(f"sha256sum {shlex.quote(place)}").split(" ")[0]
+            hashed = re.match(r"[0-9a-f]{64}", self._phone.ask(f"sha256sum {shlex.quote(place)}"))
+            build = hashed[0][:12] if hashed else "of unknown build"
         else:
-            place, digest = self._session.place(Path(self._given)), files.sha256(Path(self._given))
+            place, build = self._session.place(Path(self._given)), files.sha256(Path(self._given))[:12]
         told = self._session.run([place, "--help"], timeout_s=60)
         flags = benchmark_model.flags(told.output)
-        return Tool(place, f"benchmark_model {digest[:12]}", flags, told.output)
+        return Tool(place, f"benchmark_model {build}", flags, told.output)
 
     @cached_property
     def _facts(self) -> Mapping[str, str]:

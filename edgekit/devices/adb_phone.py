@@ -87,7 +87,7 @@ class Phone:
                 f"{path} was not sent to {self.serial} within {PUSH_SECONDS:g} s", hint=self._hint()
             ) from expired
         if found.returncode:
-            said = _last_line(_text(found.stderr) or _text(found.stdout))
+            said = _complaint(_text(found.stderr) + _text(found.stdout))
             self.check()  # gone, or still there and refusing the file?
             raise MissingError(
                 f"{path} cannot be sent to {self.serial}: {said}",
@@ -113,7 +113,7 @@ class Phone:
                 return MissingError(
                     f"{self.serial} {what}", hint=hint.format(serial=self.serial, attached=attached)
                 )
-        return MissingError(f"{self.serial} went away: {_last_line(said)}", hint=self._hint())
+        return MissingError(f"{self.serial} went away: {_complaint(said)}", hint=self._hint())
 
     def _hint(self) -> str:
         try:
@@ -137,6 +137,7 @@ def _text(raw: bytes) -> str:
     return raw.decode(errors="replace").replace("\r\n", "\n")
 
 
-def _last_line(text: str) -> str:
+def _complaint(text: str) -> str:
+    """The line that says what is wrong: adb writes it to one stream or the other, and not always last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "adb says nothing"
+    return next((line for line in lines if "error" in line), lines[-1] if lines else "adb says nothing")

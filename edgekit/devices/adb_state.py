@@ -88,6 +88,7 @@ def _androids_own(told: dict[str, str], facts: dict[str, str]) -> dict[str, str]
         "cpu": soc if soc != UNKNOWN else facts["cpu"],
         "model": model,
         "machine": _said(told, "machine"),
+        "python": UNKNOWN,
         "system": f"Android {_said(told, 'android')}, Linux {_said(told, 'kernel')}",
         "cores": str(len(told.get("cores", "").split()) or UNKNOWN),
         "usable_cores": _said(told, "usable_cores"),

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Protocol, compare, fastest, float_candidates, predict_split
 from edgekit.data.split import Split
-from edgekit.devices import answering, open_device
+from edgekit.devices import open_device
 from edgekit.errors import InputError, MeasurementError
 from edgekit.exporters import export
 from edgekit.files import new_folder
@@ -177,7 +177,7 @@ class Assessor:
             side.artifact,
             self.runtime,
             split,
-            answering(self.device),
+            self.device,
             threads=self.job.request.threads,
             options=dict(side.options),
         )

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 TEMPORARY = "data/local/tmp"
 TOOL_SOURCE = Path(__file__).with_name("benchmark_model_tool.py")
@@ -106,9 +107,9 @@ class PhoneFolder:
 
     def install_tool(self, *words: str, name: str = "benchmark_model") -> Path:
         """A `benchmark_model` on the phone that runs files in LiteRT; `words` say how it behaves."""
-        return self.write(f"{TEMPORARY}/{name}", tool(*words)).chmod(0o755) or self.place(
-            f"{TEMPORARY}/{name}"
-        )
+        path = self.write(f"{TEMPORARY}/{name}", tool(*words))
+        path.chmod(0o755)
+        return path
 
     def vanishes_at(self, text: str) -> bool:
         return bool(self.vanish_at) and self.vanish_at in text
@@ -159,6 +160,21 @@ class PhoneFolder:
         return sorted(
             path.name for path in (self.root / TEMPORARY).iterdir() if "benchmark_model" not in path.name
         )
+
+
+def scripted_tool(microseconds: Mapping[str, int] = MappingProxyType({})) -> str:
+    """A tool that runs nothing and claims a time by the file's hash, 1000 µs for any other: for many processes."""
+    cases = "".join(f"*/{digest[:24]}*) us={us};;\n" for digest, us in microseconds.items())
+    return f"""#!/bin/sh
+us=1000
+case "$*" in
+--help) printf '\\t--%s=\\n' graph num_threads num_runs min_secs max_secs warmup_runs use_xnnpack; exit 1;;
+{cases}esac
+echo "Explicitly applied XNNPACK delegate, and the model graph will be completely executed by the delegate."
+echo "count=1 curr=$us p5=$us median=$us p95=$us"
+echo "count=50 first=$us curr=$us min=$us max=$us avg=$us std=0 p5=$us median=$us p95=$us"
+echo "Inference timings in us: Init: 900, First inference: $us, Warmup (avg): $us, Inference (avg): $us"
+"""
 
 
 def tool(*words: str) -> str:

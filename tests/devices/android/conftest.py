@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from adbd import Adbd, State
-from phone import PhoneFolder
+from phone import TEMPORARY, PhoneFolder, scripted_tool
 from phone_jobs import Connect
 
-from edgekit.devices import adb
+from edgekit.devices import adb, adb_answer
 
 
 def free_port() -> int:
@@ -61,4 +61,14 @@ def phone(tmp_path: Path) -> PhoneFolder:
     """With a v1 tool in its usual place."""
     found = PhoneFolder(tmp_path / "phone")
     found.install_tool("v1")
+    return found
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhoneFolder:
+    """A phone whose tool runs nothing, and files whose operators need not be counted."""
+    found = PhoneFolder(tmp_path / "phone")
+    found.write(f"{TEMPORARY}/benchmark_model", scripted_tool()).chmod(0o755)
+    counts = {"operators": {}, "integer_operators": 0, "float_operators": 0, "float_precision": "f32"}
+    monkeypatch.setattr(adb_answer, "count", lambda *_: counts)
     return found

@@ -103,7 +103,9 @@ def test_a_full_phone(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> N
     with pytest.raises(MissingError, match="No space left on device") as caught:
         device.call(job(tmp_path), inputs())
     assert "shell df /data" in caught.value.hint
-    assert len(list(phone.place(FOLDER).glob("*.part"))) == 0
+    assert isinstance(device, adb.Adb)
+    device._session.close()
+    assert phone.left_over() == []
 
 
 def fail(phone: PhoneFolder, word: str, folder: Path, connect: Connect, *, timeout_s: float = 60) -> Failure:

@@ -7,12 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tflite_files
-from phone import TEMPORARY, PhoneFolder, tool
+from phone import TEMPORARY, PhoneFolder, scripted_tool
 from phone_jobs import LIMITS, SIDE, Connect, inputs, job
 
+from edgekit import files
 from edgekit.devices import Answer, Device, Failure, Job, adb, answering, open_device
 from edgekit.devices.local import Local
 from edgekit.errors import InputError
@@ -75,8 +75,8 @@ def test_a_process_is_a_block_of_one_sample(
     assert "on this machine" in executed.details["operators_from"]
 
 
-def test_a_file_is_sent_once_and_nothing_stays(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
-    device = open_device(f"adb://{connect(phone)}")
+def test_a_file_is_sent_once_and_nothing_stays(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
+    phone, device = quick, open_device(f"adb://{connect(quick)}")
     work = job(tmp_path)
     run(device, work)
     copy = tmp_path / "a copy.tflite"
@@ -84,7 +84,7 @@ def test_a_file_is_sent_once_and_nothing_stays(phone: PhoneFolder, tmp_path: Pat
     run(device, replace(work, model_files=(copy,)))
     assert len(phone.sent) == 1
     copy.write_bytes(tflite_files.relu(SIDE // 2))
-    assert isinstance(device.call(replace(work, model_files=(copy,)), inputs()[:, :, :64, :64]), Answer)
+    run(device, replace(work, model_files=(copy,)))
     assert len(phone.sent) == 2
     assert phone.left_over() == ["edgekit-session"]
     adb._session(phone_serial(device)).close()
@@ -97,45 +97,43 @@ def phone_serial(device: Device) -> str:
     return device._phone.serial
 
 
-def test_a_tool_of_this_machine_is_sent(tmp_path: Path, connect: Connect) -> None:
-    phone = PhoneFolder(tmp_path / "phone")
+def test_a_tool_of_this_machine_is_sent(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
+    quick.place(f"{TEMPORARY}/benchmark_model").unlink()
     given = tmp_path / 'my tool\'s "own" build'
-    given.write_text(tool("v2"))
-    device = open_device(f"adb://{connect(phone)}?benchmark_model={given}")
+    given.write_text(scripted_tool())
+    device = open_device(f"adb://{connect(quick)}?benchmark_model={given}")
     version = run(device, job(tmp_path)).values["version"]
     assert version.startswith("benchmark_model ")
-    assert len(phone.sent) == 2
-    given.write_text(tool("v1"))
+    assert len(quick.sent) == 2
+    given.write_text(scripted_tool({"another": 1}))
     other = open_device(f"adb://{phone_serial(device)}?benchmark_model={given}")
     assert run(other, job(tmp_path)).values["version"] != version
 
 
-def test_names_with_spaces_and_quotes(tmp_path: Path, connect: Connect) -> None:
-    phone = PhoneFolder(tmp_path / "phone")
+def test_names_with_spaces_and_quotes(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
     name = 'it\'s "quoted"; $(touch owned) benchmark_model'
-    phone.install_tool("v1", name=name)
-    device = open_device(f"adb://{connect(phone)}?benchmark_model=/{TEMPORARY}/{name}")
+    quick.place(f"{TEMPORARY}/benchmark_model").rename(quick.place(f"{TEMPORARY}/{name}"))
+    device = open_device(f"adb://{connect(quick)}?benchmark_model=/{TEMPORARY}/{name}")
     work = job(tmp_path, name='it\'s a "model"; $(touch owned) `touch owned`.tflite')
     assert run(device, work).values["samples_ns"]
-    assert not list(phone.root.rglob("owned"))
+    assert not list(quick.root.rglob("owned"))
 
 
-def test_a_phone_without_taskset_runs_anywhere(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
-    (phone.root / "bin/taskset").unlink()
-    values = run(open_device(f"adb://{connect(phone)}"), job(tmp_path)).values
+def test_a_phone_without_taskset_runs_anywhere(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
+    (quick.root / "bin/taskset").unlink()
+    values = run(open_device(f"adb://{connect(quick)}"), job(tmp_path)).values
     assert values["cores"] == []
     assert values["executed"]["details"]["cores"].startswith("not chosen")
 
 
-def test_turns_alternate_between_processes(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
-    device = open_device(f"adb://{connect(phone)}")
+def test_turns_alternate_between_processes(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
+    phone, device = quick, open_device(f"adb://{connect(quick)}")
     (tmp_path / "other").mkdir()
     jobs = [job(tmp_path), job(tmp_path / "other")]
     jobs[1].model_files[0].write_bytes(tflite_files.relu(SIDE + 16))
     turns = {"turn_seconds": 0.01}
     timed = [replace(one, limits=LIMITS | turns) for one in jobs]
-    other = np.zeros((1, 16, SIDE + 16, SIDE + 16), np.float32)
-    outcomes = device.call_together(timed, [inputs(), other], turns=3)
+    outcomes = device.call_together(timed, [inputs()] * 2, turns=3)
     for outcome in outcomes:
         assert isinstance(outcome, Answer)
         assert len(outcome.values["samples_ns"]) == len(outcome.values["warmup_ns"]) == 3
@@ -143,7 +141,7 @@ def test_turns_alternate_between_processes(phone: PhoneFolder, tmp_path: Path, c
     graphs = [one.partition("--graph=")[2].split(" ")[0] for one in phone.commands if "--graph=" in one]
     first, second = graphs[:2]
     assert graphs == [first, second, second, first, first, second]
-    slowed = replace(timed[0], limits=timed[0].limits | {"slowdown": 0.1})
+    slowed = replace(timed[0], limits={**timed[0].limits, "slowdown": 0.1})
     with pytest.raises(InputError, match="cannot be made slower"):
         device.call_together([slowed], [inputs()], turns=1)
 
@@ -205,3 +203,25 @@ raise KeyboardInterrupt
     assert "KeyboardInterrupt" in ended.stderr
     assert any("edgekit-session" in command for command in phone.commands)
     assert phone.left_over() == []
+
+
+def test_a_side_that_fails_ends_the_turns(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
+    device = open_device(f"adb://{connect(quick)}")
+    work = replace(job(tmp_path), limits=LIMITS | {"turn_seconds": 0.01})
+    (tmp_path / "bad").mkdir()
+    bad = replace(work, model_files=(tmp_path / "bad" / "model.tflite",))
+    bad.model_files[0].write_bytes(b"bad")
+    dies = f"case $* in *{files.sha256(bad.model_files[0])[:24]}*) kill -SEGV $$;; esac"
+    quick.write(f"{TEMPORARY}/benchmark_model", scripted_tool().replace("us=1000", f"us=1000; {dies}", 1))
+    for order, samples in (([work, bad], 1), ([bad, work], 0)):
+        outcomes = dict(zip(map(id, order), device.call_together(order, [inputs()] * 2, 5), strict=True))
+        failed, other = outcomes[id(bad)], outcomes[id(work)]
+        assert isinstance(failed, Failure)
+        assert failed.kind == "crash"
+        assert "SIGSEGV killed benchmark_model" in failed.reason
+        if samples:
+            assert isinstance(other, Answer)
+            assert len(other.values["samples_ns"]) == samples
+        else:
+            assert isinstance(other, Failure)
+            assert "the other side failed" in other.reason
