@@ -55,6 +55,11 @@ class Profile(Frozen):
     """`proxy`: another runtime or machine than the target's; never a claim about the device."""
 
     @property
+    def of_processes(self) -> bool:
+        """Whether a sample is a process's own median or mean (`details["sample"]` says which): it has no tail."""
+        return "sample" in self.executed.details
+
+    @property
     def samples_ns(self) -> list[int]:
         """All samples, block after block."""
         return [sample for block in self.blocks_ns for sample in block]
@@ -88,12 +93,15 @@ class Profile(Frozen):
         )
 
     def summary(self) -> dict[str, object]:
-        """The profile as `report.json` and `--json` give it: statistics beside the raw samples."""
+        """The profile as `report.json` and `--json` give it: statistics beside the raw samples.
+
+        `p90_ms` and `p99_ms` are null where samples are of processes.
+        """
         return {
             **self.model_dump(mode="json"),
             "samples_ns": self.samples_ns,
             "p50_ms": self.p50_ms,
-            "p90_ms": self.p90_ms,
-            "p99_ms": self.p99_ms,
+            "p90_ms": None if self.of_processes else self.p90_ms,
+            "p99_ms": None if self.of_processes else self.p99_ms,
             "where": self.where,
         }

@@ -95,8 +95,13 @@ def _cost_facts(cost: "Cost") -> dict[str, Any]:
 
 def _latency_facts(latency: "Profile") -> dict[str, Any]:
     ran = latency.executed
+    median = f"p50 {latency.p50_ms:.3f} ms"
+    if latency.of_processes:
+        spread = {"latency": median, "each sample": ran.details["sample"]}
+    else:
+        spread = {"latency": f"{median}, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms"}
     return {
-        "latency": f"p50 {latency.p50_ms:.3f} ms, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms",
+        **spread,
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
         "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes",
         "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.float_precision}",

@@ -105,8 +105,22 @@ class Device(Protocol):
         ...
 
 
+class TimesOnly:
+    """What a device is that times files and gives none of their outputs: `predict` fails on it."""
+
+
+def answering(device: Device) -> Device:
+    """Where a file's outputs are computed: on the device, or on this machine where the device gives none.
+
+    Whoever reports such outputs must say that they are this machine's.
+    """
+    if not isinstance(device, TimesOnly):
+        return device
+    return open_device("local")
+
+
 def open_device(uri: str) -> Device:
-    """The device at a URI, `local` so far; raises `MissingError` for any other."""
+    """The device at a URI; raises `MissingError` for one that is unknown or cannot be reached."""
     openers: dict[str, Callable[[str], Device]] = {}
     for found in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{found.name}")

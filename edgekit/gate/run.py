@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from edgekit.bench import Candidate
-from edgekit.devices import Device
+from edgekit.devices import Device, answering
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
 from edgekit.gate.case import Case
 from edgekit.gate.checks import checks, measured_parity
@@ -34,6 +34,8 @@ class Watch:
     interval: Interval | None = None
     judged: int = 0
     parity: tuple[float | None, float | None] = (None, None)
+    answered_by: str = ""
+    """The machine whose outputs parity is of, where the device gives none."""
     stopped: EdgekitError | None = None
 
     def log_ratios(self, metric: Metric) -> list[float]:
@@ -56,7 +58,9 @@ def run_case(
     watch = Watch(device.name, told)
     try:
         _watch(watch, case, plan, pairs, deadline=began + max_seconds, progress=progress)
-        base, candidate = (measured_parity(side, device, threads=threads) for side in sides)
+        answers = answering(device)
+        watch.answered_by = "" if answers is device else answers.name
+        base, candidate = (measured_parity(side, answers, threads=threads) for side in sides)
         watch.parity = base, candidate
     except (MissingError, MeasurementError) as error:
         watch.stopped = error
@@ -106,7 +110,7 @@ def _result(
         judged=watch.judged,
         set_aside=tuple(watch.set_aside),
         checks=found,
-        not_compared=not_compared,
+        not_compared=(*not_compared, *_not_of_the_device(watch)),
         log_ratios=ratios,
         seconds=round(seconds, 1),
     )
@@ -127,6 +131,12 @@ def _verdict(case: Case, plan: Plan, watch: Watch, broken: Sequence[str]) -> tup
             f"and {plan.looks[0]} are needed"
         )
     return "inconclusive", f"{watch.judged} pairs leave the threshold inside the interval"
+
+
+def _not_of_the_device(watch: Watch) -> list[str]:
+    if not watch.answered_by:
+        return []
+    return [f"outputs of the device, which gives none: parity_db is that of {watch.answered_by}"]
 
 
 def _side(side: Candidate, blocks: Sequence[Block]) -> Side:

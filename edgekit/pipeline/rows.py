@@ -37,4 +37,5 @@ def latency(profile: Profile | None) -> Latency | None:
     """The statistics that a row gives, with where they come from."""
     if profile is None:
         return None
-    return Latency(p50=profile.p50_ms, p90=profile.p90_ms, p99=profile.p99_ms, source=profile.where)
+    tail = None if profile.of_processes else profile.p99_ms
+    return Latency(p50=profile.p50_ms, p90=profile.p90_ms, p99=tail, source=profile.where)

@@ -1,0 +1,94 @@
+"""What processes of `benchmark_model` amount to, in the runner's words; what it does not tell comes from the file."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from edgekit.devices import Answer, Failure
+from edgekit.devices.local import Local
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
+
+    from edgekit.devices import Array, Job
+    from edgekit.devices.benchmark_model import Reading
+
+RUNTIME = "litert"
+CLOCK_NS = 1000
+"""The tool tells microseconds."""
+COUNTED = ("operators", "integer_operators", "float_operators", "float_precision")
+ONE_INFERENCE = {"warmup_seconds": 0.0, "min_seconds": 0.0, "max_seconds": 0.0, "min_samples": 1.0}
+
+
+Counts = Mapping[str, Any]
+"""Operators by type, and how the weighted ones compute: `COUNTED`."""
+
+
+def load_runtime(path: Path) -> ModuleType:
+    """A runtime's file, which imports nothing heavy; raises `InputError` where it is none."""
+    spec = importlib.util.spec_from_file_location("edgekit_runtime", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is no runtime's file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def tiny_model(runtime: ModuleType) -> bytes:
+    """The runtime's own smallest file."""
+    return base64.b64decode(runtime.TINY_MODEL)
+
+
+def count(job: Job, inputs: Array | None) -> Counts | Failure:
+    """Which operators the file holds, and how many of the weighted ones compute on integers.
+
+    The tool does not tell them: the file is opened and run once in its runtime on this machine.
+    """
+    outcome = Local().call(replace(job, limits=ONE_INFERENCE), inputs)
+    if isinstance(outcome, Failure):
+        return outcome
+    executed = outcome.values["executed"]
+    return {name: executed[name] for name in COUNTED}
+
+
+def latency(readings: Sequence[Reading], counted: Counts, *, cores: list[int], version: str) -> Answer:
+    """Processes as one block: a sample a process, whose first inference is all that is told of its warm-up."""
+    return Answer(
+        {
+            "load_ns": round(median(reading.load_ns for reading in readings)),
+            "warmup_ns": [reading.first_ns for reading in readings],
+            "samples_ns": [reading.inference_ns for reading in readings],
+            "turns": [1] * len(readings),
+            "cores": cores,
+            "clock_ns": CLOCK_NS,
+            "peak_rss_bytes": 0,  # the tool tells only by how much it grew: for a gate, "not measured"
+            "executed": {**counted, "details": _details(readings, cores)},
+            "version": version,
+        }
+    )
+
+
+def _details(readings: Sequence[Reading], cores: list[int]) -> dict[str, str]:
+    inferences = round(median(reading.inferences for reading in readings))
+    first = readings[0]
+    told = {
+        "sample": f"the {first.statistic} of {inferences} inferences in a process of benchmark_model, "
+        "which gives no single ones: percentiles are over processes",
+        "inputs": "random, the tool's own",
+        "operators_from": "the file, opened on this machine; the delegation is the phone's own",
+        **first.delegation,
+        "cores": ", ".join(map(str, cores)) or "not chosen: the phone has no taskset",
+    }
+    if all(reading.p95_ns is not None for reading in readings):
+        inside = median(reading.p95_ns or 0 for reading in readings)
+        told["p95_in_a_process_ms"] = f"{inside / 1e6:.3f}"
+    if first.memory_growth_mb is not None:
+        told["memory_growth_mb"] = f"{median(reading.memory_growth_mb or 0 for reading in readings):g}"
+    return told
