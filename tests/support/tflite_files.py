@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from flatbuffers import Builder
 
 from edgekit import files
 from edgekit.artifact import Artifact, TensorSpec
@@ -21,7 +21,7 @@ def relu(side: int, description: str = "") -> bytes:
     for tensor in model.subgraphs[0].tensors:
         tensor.shape = [1, side, side, 16]
     model.description = description.encode()
-    builder = Builder(0)
+    builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
