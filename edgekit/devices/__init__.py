@@ -49,6 +49,8 @@ class Answer:
 
     values: Mapping[str, Any]
     outputs: Array | None = None
+    kept: Mapping[str, bytes] = field(default_factory=dict)
+    """Files that the runtime left in `kept/` beside its `job.json`: an engine that it built, a timing cache."""
 
 
 @dataclass(frozen=True)

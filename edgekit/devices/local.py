@@ -86,7 +86,11 @@ def _answer(child: Child) -> Answer | Failure:
     if "error" in values:
         return Failure("error", f"{values['error']} (in {where})", tail)
     outputs = folder / "outputs.npy"
-    return Answer(values, np.load(outputs, allow_pickle=False) if outputs.is_file() else None)
+    return Answer(
+        values,
+        np.load(outputs, allow_pickle=False) if outputs.is_file() else None,
+        {path.name: path.read_bytes() for path in sorted((folder / "kept").glob("*"))},
+    )
 
 
 def _signal_name(number: int) -> str:
