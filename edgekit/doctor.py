@@ -80,10 +80,12 @@ def _runtime(runtime: runtimes.Runtime, device: Device) -> Check:
                 name=name, ok=True, detail=f"{values['version']}, runs {' and '.join(values['precisions'])}"
             )
         case Failure(kind="missing", reason=reason):
-            return Check(name=name, ok=False, detail=f"{reason} is not installed", mend=_pip(runtime.extra))
+            return Check(name=name, ok=False, detail=f"{reason} is not installed", mend=runtime.mend)
         case Failure(reason=reason):
-            mend = f"pip install --force-reinstall {runtime.distribution}"
-            return Check(name=name, ok=False, detail=reason, mend=mend)
+            again = f"pip install --force-reinstall {runtime.distribution}"
+            return Check(
+                name=name, ok=False, detail=reason, mend=again if runtime.distribution else runtime.mend
+            )
 
 
 def _torch_device() -> Check:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from edgekit import files
 from edgekit.artifact import PARITY
 from edgekit.bench.candidate import Candidate, installed, job, succeeded
 from edgekit.devices import Answer, Array, Device, Failure, Job
@@ -22,6 +23,7 @@ from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edgekit.artifact import ArtifactFolder
 
@@ -72,11 +74,14 @@ def compare(
     protocol: Protocol = QUICK,
     source: Source = "measured",
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Profile | Failure]:
     """Measure candidates side by side, each at the batch that its file takes; one that fails leaves the others alone.
 
-    The input is the artifact's first known ones. Raises `InputError` for a name used twice, an unknown runtime
-    or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse.
+    The input is the artifact's first known ones. What a runtime made of a file on the device (an engine, a profile of
+    its layers) comes into a folder of `keep`, named after the candidate. Raises `InputError` for a name used twice,
+    an unknown runtime or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock
+    is coarse.
     """
     if len({candidate.name for candidate in candidates}) < len(candidates):
         raise InputError(f"candidates share a name: {', '.join(candidate.name for candidate in candidates)}")
@@ -98,6 +103,8 @@ def compare(
                     failures[candidate.name] = outcome
                 else:
                     blocks[candidate.name].append(outcome)
+                    if keep is not None and len(blocks[candidate.name]) == 1:
+                        _write_kept(keep / candidate.name.replace("|", "-"), outcome.kept)
             advance(note=candidate.name)
     states = before, device.state()
     return {
@@ -133,6 +140,11 @@ def measure(
         [candidate], device, threads=threads, protocol=protocol, source=source, progress=progress
     )
     return succeeded(outcomes[candidate.name], candidate.name)
+
+
+def _write_kept(folder: Path, kept: Mapping[str, bytes]) -> None:
+    for name, content in kept.items():
+        files.write_bytes(files.inside(folder, name), content)  # the device names them
 
 
 def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
