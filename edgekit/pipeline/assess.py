@@ -73,7 +73,7 @@ class Assessor:
     def __init__(self, job: Job, folder: Path, torch_device: str, progress: Progress) -> None:
         self.job, self.folder, self.torch_device, self.progress = job, folder, torch_device, progress
         self.device = open_device(job.request.device)
-        self.runtime = job.target.proxy_runtime
+        self.runtime = job.target.runtime_here
         self.on_target = job.target.is_host
         self.reference: Array | None = None
         """The float baseline's outputs on the decision split: what fidelity is relative to."""
@@ -111,14 +111,15 @@ class Assessor:
             if model.quantization is None:
                 raise
             raise RejectedError(f"INT8 cannot be exported: {error.what}") from error
-        options = self.job.target.proxy_options if model.quantization else {}
+        options = self._proxy_options(model) if self.runtime == self.job.target.proxy_runtime else {}
         found = Assessment(
             model, spent, load_artifact(self.folder / name), options=tuple(sorted(options.items()))
         )
         try:
             logits = self._predict(found, self.split) if in_runtime else self._outputs(model)
         except MeasurementError as error:
-            return replace(found, crashed=f"{self.runtime} failed on this file: {error.what}")
+            proxy = self.job.target.proxy_runtime
+            return replace(found, crashed=f"{proxy} failed on this file: {error.what}")
         if self.reference is None:
             self.reference = logits
         split = self.job.data.val
@@ -130,10 +131,11 @@ class Assessor:
             fidelity_db=sqnr_db(self.reference, logits),
         )
 
-    def measure(self, sides: dict[str, Assessment]) -> dict[str, Assessment]:
+    def measure(self, sides: dict[str, Assessment], keep: Path | None = None) -> dict[str, Assessment]:
         """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.
 
-        Gives the same models with the profile of their fastest precision; one that crashes says so.
+        Gives the same models with the profile (and the file) of their fastest precision; one that crashes says so.
+        What the runtime made of the files, engines for one, comes into `keep`.
         """
         fit = {name: side for name, side in sides.items() if not side.crashed}
         candidates = [
@@ -148,6 +150,7 @@ class Assessor:
             protocol=PROTOCOL,
             source="measured" if self.on_target else "proxy",
             progress=self.progress,
+            keep=keep,
         )
         results = dict(sides)
         for name, side in fit.items():
@@ -157,7 +160,8 @@ class Assessor:
             except MeasurementError as error:
                 results[name] = replace(side, profile=None, crashed=error.what)
             else:
-                results[name] = replace(side, profile=profile, options=tuple(sorted(best.options.items())))
+                options = tuple(sorted(best.options.items()))
+                results[name] = replace(side, profile=profile, artifact=best.artifact, options=options)
         return results
 
     def test_outputs(self, side: Assessment) -> Array | None:
@@ -173,14 +177,14 @@ class Assessor:
         return float_candidates(side.artifact, self.runtime, self.device)
 
     def _predict(self, side: Assessment, split: Split) -> Array:
-        return predict_split(
-            side.artifact,
-            self.runtime,
-            split,
-            self.device,
-            threads=self.job.request.threads,
-            options=dict(side.options),
-        )
+        """In the proxy: TensorRT, the one runtime that is not its own, takes a process for each batch."""
+        proxy = self.job.target.proxy_runtime
+        options = dict(side.options) if self.runtime == proxy else self._proxy_options(side.model)
+        threads = self.job.request.threads
+        return predict_split(side.artifact, proxy, split, self.device, threads=threads, options=options)
+
+    def _proxy_options(self, model: Model) -> Mapping[str, str]:
+        return self.job.target.proxy_options if model.quantization else {}
 
     def _outputs(self, model: Model) -> Array:
         return outputs(model.module, self.split, self.torch_device)

@@ -60,7 +60,8 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
     """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
     entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
-    precisions(target.proxy_runtime, open_device(request.device))  # what is not there is refused now
+    for runtime in dict.fromkeys((target.runtime_here, target.proxy_runtime)):
+        precisions(runtime, open_device(request.device))  # what is not there is refused now
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
     _check_sources(request, recipe, entry)

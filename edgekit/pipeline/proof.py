@@ -57,7 +57,7 @@ def _executed(assessor: Assessor, shipped: Assessment) -> tuple[str, int]:
     """The runtime that was asked what it compiled the file to, and how many weighted operators ran on integers."""
     own = shipped.profile.executed.integer_operators if shipped.profile else 0
     witness = assessor.job.target.integer_witness
-    if witness is None or shipped.model.quantization is None:
+    if witness is None or assessor.on_target or shipped.model.quantization is None:
         return assessor.runtime, own
     asked = Candidate("witness", shipped.artifact, witness)
     threads = assessor.job.request.threads
