@@ -85,6 +85,16 @@ class ArtifactFolder:
         others = {PARITY, *self.manifest.companions}
         return [files.inside(self.folder, name) for name in self.manifest.sha256 if name not in others]
 
+    def rival(self, precision: str) -> ArtifactFolder | None:
+        """The same network in another precision, where its file came along: `model-fp16.onnx` beside `model.onnx`."""
+        own = self.manifest.model_file
+        name = f"{Path(own).stem}-{precision}{Path(own).suffix}"
+        if name not in self.manifest.companions:
+            return None
+        others = (own, *(other for other in self.manifest.companions if other != name))
+        changed = {"model_file": name, "precision": precision, "companions": others}
+        return self.manifest.model_copy(update=changed).at(self.folder)
+
     @property
     def sha256(self) -> str:
         """Of the model's file; where the runtime needs several, of their names and hashes."""

@@ -123,7 +123,8 @@ def _runtime(runtime: runtimes.Runtime, outcome: Answer | Failure) -> Check:
         case Failure(kind="missing", reason=reason, install=install):
             return Check(name=name, ok=False, detail=f"{reason} is not installed", mend=runtime.mend(install))
         case Failure(reason=reason, install=install):
-            mend = f"{install or 'pip install'} --force-reinstall {runtime.distribution}"
+            again = f"{install or 'pip install'} --force-reinstall {runtime.distribution}"
+            mend = again if runtime.distribution else runtime.mend()
             return Check(name=name, ok=False, detail=reason, mend=mend)
 
 

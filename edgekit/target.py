@@ -109,14 +109,19 @@ class Target(Frozen):
 
     @property
     def is_host(self) -> bool:
-        """Whether latency measured on this machine is latency on the target, in the target's own runtime."""
-        if self.host is None or self.proxy_runtime != self.runtime:
+        """Whether this machine is the target: latency measured here, in `runtime_here`, is the target's."""
+        if self.host is None:
             return False
         tree = Path("/proc/device-tree/model")
         board = tree.read_text(errors="replace") if self.host.device_tree and tree.exists() else ""
         return (
             not self.host.machine or platform.machine() in self.host.machine
         ) and self.host.device_tree in board
+
+    @property
+    def runtime_here(self) -> str:
+        """What latency is measured in on this machine: the target's own runtime where it is the target."""
+        return self.runtime if self.is_host else self.proxy_runtime
 
 
 def load_target(name_or_path: str) -> Target:

@@ -31,13 +31,15 @@ def float_candidates(artifact: ArtifactFolder, runtime: str, device: Device) -> 
     """A float file in every precision that the runtime has for it on the device, named after the precision.
 
     OpenVINO has bf16 beside f32 where the processor computes in it, and takes it unasked: an INT8 file must
-    be held against the best of them. Raises `MissingError` where the runtime is not installed.
+    be held against the best of them. TensorRT takes the precision from the file: f16 is the artifact's FP16 file.
+    Raises `MissingError` where the runtime is not installed.
     """
-    selectable = "precision" in runtimes.find(runtime).options
-    return [
-        Candidate(precision, artifact, runtime, {"precision": precision} if selectable else {})
-        for precision in precisions(runtime, device)
-    ]
+    offered = precisions(runtime, device)
+    if "precision" in runtimes.find(runtime).options:
+        return [Candidate(precision, artifact, runtime, {"precision": precision}) for precision in offered]
+    own = Candidate(artifact.manifest.precision.replace("fp", "f"), artifact, runtime)
+    rivals = {precision: artifact.rival(precision.replace("f", "fp")) for precision in offered}
+    return [own, *(Candidate(name, rival, runtime) for name, rival in rivals.items() if rival)]
 
 
 def precisions(runtime: str, device: Device) -> list[str]:
@@ -65,14 +67,19 @@ def job(
         opens = ", ".join(runtime.formats)
         raise InputError(f"{runtime.name} does not open {model.name}", hint=f"it opens: {opens}")
     manifest = artifact.manifest
-    layouts = {"layout": manifest.inputs[0].layout, "output_layout": manifest.outputs[0].layout}
-    options = {name: layouts[name] for name in layouts if name in runtime.options} | dict(candidate.options)
+    told = {
+        "layout": manifest.inputs[0].layout,
+        "output_layout": manifest.outputs[0].layout,
+        "input": manifest.inputs[0].name,
+    }
+    options = {name: told[name] for name in told if name in runtime.options} | dict(candidate.options)
     if wrong := sorted(options.keys() - set(runtime.options)):
         known = ", ".join(runtime.options)
         raise InputError(f"{runtime.name} has no option {', '.join(wrong)}", hint=f"it has: {known}")
     beside = (path for path in artifact.model_files if path != model)
     batch = manifest.inputs[0].shape[0]
-    return Job(mode, runtime.file, (model, *beside), threads, options, limits, timeout_s, batch)
+    limit_s = timeout_s + runtime.open_seconds
+    return Job(mode, runtime.file, (model, *beside), threads, options, limits, limit_s, batch)
 
 
 def installed(outcome: Answer | Failure, runtime: str) -> Answer | Failure:

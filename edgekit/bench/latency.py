@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from edgekit import files
 from edgekit.artifact import PARITY
 from edgekit.bench.candidate import Candidate, installed, job, succeeded
 from edgekit.bench.steadiness import changes
@@ -23,6 +24,7 @@ from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from edgekit.artifact import ArtifactFolder
 
@@ -75,12 +77,14 @@ def compare(
     protocol: Protocol = QUICK,
     source: Source = "measured",
     progress: Progress | None = None,
+    keep: Path | None = None,
 ) -> dict[str, Profile | Failure]:
     """Measure candidates side by side, each at the batch that its file takes; one that fails leaves the others alone.
 
-    The input is the artifact's first known ones. Raises `InputError` for a name used twice, an unknown runtime
-    or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock is coarse, and,
-    but for a proxy, where the device changed or throttled each time that it was tried.
+    The input is the artifact's first known ones. What a runtime made of a file on the device (an engine, a profile of
+    its layers) comes into a folder of `keep`, named after the candidate. Raises `InputError` for a name used twice,
+    an unknown runtime or option; `MissingError` where a runtime is not installed; `MeasurementError` where the clock
+    is coarse, and, but for a proxy, where the device changed or throttled each time that it was tried.
     """
     if len({candidate.name for candidate in candidates}) < len(candidates):
         raise InputError(f"candidates share a name: {', '.join(candidate.name for candidate in candidates)}")
@@ -99,6 +103,9 @@ def compare(
             f"{device.name} did not stay what it was while it was measured: {reason}",
             hint="let it cool, give it a fixed clock and enough power, then measure again",
         )
+    if keep is not None:
+        for name, answers in blocks.items():
+            _write_kept(keep / name.replace("|", "-"), answers[0].kept if answers else {})
     return {
         candidate.name: failures.get(candidate.name)
         or _profile(candidate, blocks[candidate.name], device.name, threads, states=states, source=source)
@@ -157,6 +164,11 @@ def measure(
         [candidate], device, threads=threads, protocol=protocol, source=source, progress=progress
     )
     return succeeded(outcomes[candidate.name], candidate.name)
+
+
+def _write_kept(folder: Path, kept: Mapping[str, bytes]) -> None:
+    for name, content in kept.items():
+        files.write_bytes(files.inside(folder, name), content)  # the device names them
 
 
 def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:

@@ -1,5 +1,6 @@
 """`edgekit profile`: what a network costs, and how fast its file runs."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from edgekit.units import human_bytes, human_count
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgekit.bench import Failure
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
     from edgekit.pipeline.profiling import CostProfile
@@ -35,6 +37,14 @@ Target = Annotated[
         help="Export MODEL for this device and measure it too. Default: only count.",
     ),
 ]
+Keep = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="DIR",
+        help="Where what the runtime made comes: a TensorRT engine, its layers' times, the timing cache.",
+    ),
+]
 Layers = Annotated[bool, typer.Option("--layers", help="Print every layer.")]
 
 
@@ -48,6 +58,7 @@ def profile(
     task: options.Task = None,
     threads: options.Threads = Request.threads,
     device: options.Device = Request.device,
+    keep: Keep = None,
     layers: Layers = False,
     as_json: options.Json = False,
 ) -> None:
@@ -64,6 +75,7 @@ def profile(
             task=task,
             threads=threads,
             device=device,
+            keep=keep,
             progress=shown(),
         )
         sink.show(found.document(), lambda console: _print(console, found, layers=layers))
@@ -78,8 +90,17 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
+        print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
     for warning in found.warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+
+def _told(rival: "Profile | Failure") -> str:
+    from edgekit.bench import Failure
+
+    if isinstance(rival, Failure):
+        return f"failed: {rival.reason}"
+    return f"p50 {rival.p50_ms:.3f} ms, p90 {rival.p90_ms:.3f} ms"
 
 
 def _cost_facts(cost: "Cost") -> dict[str, Any]:

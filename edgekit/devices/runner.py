@@ -48,12 +48,20 @@ def main(job_path: Path) -> None:
 
 
 def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
-    """Nanoseconds per `invoke`; the input was set before, in the file's own layout and type."""
+    """Nanoseconds per inference; the input was set before, in the file's own layout and type."""
     batch = np.load(folder / "inputs.npy", allow_pickle=False)
     limits = job["limits"]
     cores = share_cores(job["threads"]) if "turn_seconds" in limits else []
     session, load_ns = _open(runtime, job, folder)
     session.feed(batch)
+    timed = own_loop(session, limits) if hasattr(session, "measure") else single_calls(session, limits)
+    _finite(session.result())
+    phase("asking what ran")
+    return {"load_ns": load_ns, "cores": cores, **timed, "executed": session.executed()}
+
+
+def single_calls(session: Any, limits: dict[str, Any]) -> Answer:
+    """Times of single calls of `invoke`, taken here."""
     phase("warming up")
     warmup = sample(session.invoke, limits["warmup_seconds"], float("inf"), 1)
     phase("measuring")
@@ -61,21 +69,50 @@ def latency(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
     gc.disable()
     invoke = slowed(session.invoke, limits["slowdown"]) if "slowdown" in limits else session.invoke
     if "turn_seconds" in limits:
-        turns = take_turns(invoke, limits["turn_seconds"])
+        # The first call of a turn is left out: it finds another process's caches.
+        turns = take_turns(lambda: sample(invoke, limits["turn_seconds"], float("inf"), 2)[1:])
     else:
         turns = [sample(invoke, limits["min_seconds"], limits["max_seconds"], limits["min_samples"])]
     gc.enable()
-    _finite(session.result())
-    phase("asking what ran")
     return {
-        "load_ns": load_ns,
         "warmup_ns": warmup,
-        "samples_ns": [nanoseconds for turn in turns for nanoseconds in turn],
-        "turns": [len(turn) for turn in turns],
-        "cores": cores,
+        **by_turn(turns),
         "clock_ns": clock_resolution_ns(),
         "peak_rss_bytes": peak_rss_bytes(),
-        "executed": session.executed(),
+    }
+
+
+def own_loop(session: Any, limits: dict[str, Any]) -> Answer:
+    """Times that a runtime's own loop took; each turn is a loop with a warm-up of its own."""
+    if "slowdown" in limits:
+        raise ValueError("this runtime times itself, so its inferences cannot be slowed down for a self-test")
+    loops: list[Answer] = []
+
+    def turn(seconds: float, count: int) -> list[int]:
+        loops.append(session.measure(limits["warmup_seconds"], seconds, count))
+        return list(loops[-1]["samples_ns"])
+
+    if "turn_seconds" in limits:
+        phase("warming up")
+        turn(0, 1)
+        phase("measuring")
+        turns = take_turns(lambda: turn(limits["turn_seconds"], 2))
+    else:
+        phase("measuring")
+        turns = [turn(limits["min_seconds"], limits["min_samples"])]
+    return {
+        "warmup_ns": [nanoseconds for loop in loops for nanoseconds in loop["warmup_ns"]],
+        **by_turn(turns),
+        "clock_ns": max(loop["clock_ns"] for loop in loops),
+        "peak_rss_bytes": max(loop["peak_rss_bytes"] for loop in loops),
+    }
+
+
+def by_turn(turns: list[list[int]]) -> Answer:
+    """All samples, and how many of them each turn gave."""
+    return {
+        "samples_ns": [nanoseconds for turn in turns for nanoseconds in turn],
+        "turns": [len(turn) for turn in turns],
     }
 
 
@@ -133,15 +170,15 @@ def share_cores(count: int) -> list[int]:
     return cores
 
 
-def take_turns(invoke: Callable[[], None], seconds: float) -> list[list[int]]:
-    """Samples by turns, each so long; the first call of a turn is left out: it finds another process's caches."""
+def take_turns(turn: Callable[[], list[int]]) -> list[list[int]]:
+    """The samples of each turn that is asked for."""
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what a runtime prints is no reply
     replies.write("ready\n")
     replies.flush()
     turns = []
     for _ in sys.stdin:
-        turns.append(sample(invoke, seconds, float("inf"), 2)[1:])
+        turns.append(turn())
         replies.write("done\n")
         replies.flush()
     return turns

@@ -20,7 +20,7 @@ from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.job import Job
-from edgekit.pipeline.place import HERE, int8_options, place_of
+from edgekit.pipeline.place import HERE, int8_options, place_of, proxy_of
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
 from edgekit.stages import RejectedError
@@ -73,8 +73,9 @@ class Assessor:
     def __init__(self, job: Job, folder: Path, torch_device: str, progress: Progress) -> None:
         self.job, self.folder, self.torch_device, self.progress = job, folder, torch_device, progress
         self.place = place_of(job.target, job.request.device)
-        self.here = self.place if job.request.device == HERE else place_of(job.target, HERE)
-        """Runs whole splits: the same runtime gives the same outputs, and pictures need not travel."""
+        own = job.request.device == HERE and self.place.runtime == job.target.proxy_runtime
+        self.here = self.place if own else proxy_of(job.target)
+        """Runs whole splits: pictures need not travel, and TensorRT would take a process for each batch."""
         self.reference: Array | None = None
         """The float baseline's outputs on the decision split: what fidelity is relative to."""
         self._latest: Assessment | None = None
@@ -130,10 +131,11 @@ class Assessor:
             fidelity_db=sqnr_db(self.reference, logits),
         )
 
-    def measure(self, sides: dict[str, Assessment]) -> dict[str, Assessment]:
+    def measure(self, sides: dict[str, Assessment], keep: Path | None = None) -> dict[str, Assessment]:
         """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.
 
-        Gives the same models with the profile of their fastest precision; one that crashes says so.
+        Gives the same models with the profile (and the file) of their fastest precision; one that crashes says so.
+        What the runtime made of the files, engines for one, comes into `keep`.
         """
         fit = {name: side for name, side in sides.items() if not side.crashed}
         candidates = [
@@ -148,6 +150,7 @@ class Assessor:
             protocol=PROTOCOL,
             source=self.place.source,
             progress=self.progress,
+            keep=keep,
         )
         results = dict(sides)
         for name, side in fit.items():
@@ -157,7 +160,8 @@ class Assessor:
             except MeasurementError as error:
                 results[name] = replace(side, profile=None, crashed=error.what)
             else:
-                results[name] = replace(side, profile=profile, options=tuple(sorted(best.options.items())))
+                options = tuple(sorted(best.options.items()))
+                results[name] = replace(side, profile=profile, artifact=best.artifact, options=options)
         return results
 
     def test_outputs(self, side: Assessment) -> Array | None:

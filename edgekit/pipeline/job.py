@@ -11,6 +11,7 @@ from edgekit.bench import precisions
 from edgekit.data import load_data
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
+from edgekit.devices import open_device
 from edgekit.errors import InputError
 from edgekit.exporters import check_packages
 from edgekit.model import Task
@@ -61,9 +62,9 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
     """Look up every name and load the data; raises `InputError` or `MissingError` before anything costs time."""
     entry = architecture(request.model, request.factory_arg, request.task)
     target = load_target(request.target)
-    for uri in dict.fromkeys((HERE, request.device)):  # what is not there is refused now
-        place = place_of(target, uri)
-        precisions(place.runtime, place.device)
+    own = place_of(target, request.device).runtime
+    for uri, runtime in dict.fromkeys(((HERE, target.proxy_runtime), (request.device, own))):
+        precisions(runtime, open_device(uri))  # what is not there is refused now
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
     _check_sources(request, recipe, entry)

@@ -31,9 +31,15 @@ def place_of(target: Target, uri: str) -> Place:
     """Where a target's files run: the device at `uri`, in the target's own runtime where edgekit drives that."""
     device = open_device(uri)
     if uri == HERE:
-        return Place(device, target.proxy_runtime, target.is_host)
+        return Place(device, target.runtime_here, target.is_host)
     own = target.runtime in runtimes.runtimes()
     return Place(device, target.runtime if own else target.proxy_runtime, own)
+
+
+def proxy_of(target: Target) -> Place:
+    """This machine, with the runtime that opens a target's files wherever edgekit runs."""
+    own = target.is_host and target.proxy_runtime == target.runtime
+    return Place(open_device(HERE), target.proxy_runtime, own)
 
 
 def int8_options(target: Target, runtime: str) -> dict[str, str]:

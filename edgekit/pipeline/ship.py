@@ -24,7 +24,8 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     """Measure the last state beside the best float and the baseline, choose, prove, write everything."""
     began = time.monotonic()
     rival = next(state for state in reversed(states) if state.model.quantization is None)
-    sides = assessor.measure({"baseline": states[0], "float": rival, "shipped": states[-1]})
+    roles = {"baseline": states[0], "float": rival, "shipped": states[-1]}
+    sides = assessor.measure(roles, keep=folder.path / "device")
     shipped, rows = _chosen(folder, assessor, sides, rows)
     parity = prove(assessor, shipped)
     sparse = check_sparsity(shipped)

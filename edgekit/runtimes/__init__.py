@@ -4,11 +4,16 @@ A runtime's file imports the standard library and numpy only (its package loads 
 edgekit, because it is handed to `devices/runner.py` alone, on this machine or on another one. It holds
 
 - `NAME`, `DISTRIBUTION` (what pip calls it), `EXTRA` (of edgekit, that brings it), `FORMATS` (suffixes of the
-  files that it opens) and `OPTIONS` (that a candidate may set, with their defaults);
+  files that it opens) and `OPTIONS` (that a candidate may set, with their defaults); one that pip does not bring
+  leaves both empty and says in `MEND` what does; `OPEN_SECONDS` where opening a file may take minutes;
 - `TINY_MODEL`: base64 of a file, in the last of these formats, that computes relu(x) for x (1, 1, 2, 2): a
   diagnosis really opens and runs one;
 - `version() -> str` and `precisions() -> list[str]`: what a float file can run in on this processor;
-- `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`.
+- `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`; one
+  that times inferences in a loop of its own has `measure(warmup_seconds, min_seconds, min_samples)` too, which gives
+  `samples_ns`, `warmup_ns`, `clock_ns` (the clock's step) and `peak_rss_bytes`.
+
+A session works in the process's folder; what it leaves in `kept/` there is brought back from the device.
 """
 
 from __future__ import annotations
@@ -29,12 +34,18 @@ class Runtime:
     name: str
     distribution: str
     extra: str
+    by_hand: str
+    """What brings it where pip does not."""
+    open_seconds: float
+    """What opening a file may take on top of the time that its inferences have."""
     formats: tuple[str, ...]
     options: tuple[str, ...]
     file: Path
 
     def mend(self, install: str = "") -> str:
         """The command that brings it: edgekit's extra here, its own package by `install` on another machine."""
+        if self.by_hand:
+            return self.by_hand
         return f"{install} {self.distribution}" if install else f"pip install 'edgekit[{self.extra}]'"
 
 
@@ -49,6 +60,8 @@ def runtimes() -> dict[str, Runtime]:
             name=module.NAME,
             distribution=module.DISTRIBUTION,
             extra=module.EXTRA,
+            by_hand=getattr(module, "MEND", ""),
+            open_seconds=getattr(module, "OPEN_SECONDS", 0),
             formats=tuple(module.FORMATS),
             options=tuple(module.OPTIONS),
             file=Path(str(module.__file__)),

@@ -45,8 +45,14 @@ def test_runtimes_are_found_by_their_files() -> None:
         "litert": "litert_cpu.py",
         "onnxruntime": "onnxruntime_cpu.py",
         "openvino": "openvino_cpu.py",
+        "tensorrt": "tensorrt_trtexec.py",
     }
-    assert {one.extra for one in found.values()} == {"litert", "onnx", "openvino"}
+    assert {name: one.mend() for name, one in found.items() if one.distribution} == {
+        "litert": "pip install 'edgekit[litert]'",
+        "onnxruntime": "pip install 'edgekit[onnx]'",
+        "openvino": "pip install 'edgekit[openvino]'",
+    }
+    assert "apt-get install tensorrt" in found["tensorrt"].mend()
 
 
 def test_an_unknown_runtime_is_refused_with_the_near_one() -> None:
