@@ -146,7 +146,7 @@ def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
 
 def block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
     """One process's samples of a candidate; raises `MeasurementError` where the clock is coarse or went backwards."""
-    return _sound(candidate, device.call(work, _input(candidate.artifact)))
+    return _sound(candidate, device.call(work, input_of(candidate.artifact)))
 
 
 def blocks_by_turns(
@@ -156,7 +156,7 @@ def blocks_by_turns(
 
     A machine whose clock changes from one second to the next is then the same to both.
     """
-    inputs = [_input(candidate.artifact) for candidate, _ in work]
+    inputs = [input_of(candidate.artifact) for candidate, _ in work]
     outcomes = device.call_together([job for _, job in work], inputs, turns)
     return [_sound(candidate, outcome) for (candidate, _), outcome in zip(work, outcomes, strict=True)]
 
@@ -168,7 +168,7 @@ def _sound(candidate: Candidate, outcome: Answer | Failure) -> Answer | Failure:
     return outcome
 
 
-def _input(artifact: ArtifactFolder) -> Array:
+def input_of(artifact: ArtifactFolder) -> Array:
     """The first known inputs, as many as the file takes at once.
 
     Where there is none: noise of unit variance, as normalised pictures have.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import options
+from edgekit.cli.layer_table import print_layer_times
 from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
+    from edgekit.report import LayerTimes
 
 Subject = Annotated[
     str,
@@ -34,7 +36,12 @@ Target = Annotated[
         help="Export MODEL for this device and measure it too. Default: only count.",
     ),
 ]
-Layers = Annotated[bool, typer.Option("--layers", help="Print every layer.")]
+Layers = Annotated[
+    bool,
+    typer.Option(
+        "--layers", help="Print every layer; where a file is measured, with its time in the runtime."
+    ),
+]
 
 
 def profile(
@@ -63,19 +70,33 @@ def profile(
             task=task,
             threads=threads,
             device=device,
+            layers=layers,
             progress=shown(),
         )
-        sink.show(found.document(), lambda console: _print(console, found.cost, found.latency, layers=layers))
+        sink.show(
+            found.document(),
+            lambda console: _print(console, found.cost, found.latency, found.layer_times, layers=layers),
+        )
 
 
-def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *, layers: bool) -> None:
+def _print(
+    console: "Console",
+    cost: "Cost | None",
+    latency: "Profile | None",
+    times: "LayerTimes | None",
+    *,
+    layers: bool,
+) -> None:
     if cost is not None:
         print_facts(console, _cost_facts(cost))
-    if cost is not None and layers:
+    if cost is not None and layers and times is None:
         console.print()
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
+    if times is not None:
+        console.print()
+        print_layer_times(console, times)
 
 
 def _cost_facts(cost: "Cost") -> dict[str, Any]:

@@ -17,8 +17,10 @@ from edgekit.exporters import export
 from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
+from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.progress import Progress, Silent
+from edgekit.report import LayerTimes
 from edgekit.request import Size
 from edgekit.target import Target, load_target
 from edgekit.zoo import architecture
@@ -35,11 +37,18 @@ class CostProfile:
     name: str
     cost: Cost | None
     latency: Profile | None
+    layer_times: LayerTimes | None = None
+    """Only where they were asked for and something was run."""
 
     def document(self) -> dict[str, Any]:
         """The profile as `--json` prints it."""
         static = asdict(self.cost) if self.cost else {}
-        return {"name": self.name, **static, "latency": self.latency.summary() if self.latency else None}
+        return {
+            "name": self.name,
+            **static,
+            "latency": self.latency.summary() if self.latency else None,
+            "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
+        }
 
 
 def profile(
@@ -53,25 +62,27 @@ def profile(
     num_classes: int | None = None,
     threads: int = 2,
     device: str = "local",
+    layers: bool = False,
     progress: Progress | None = None,
 ) -> CostProfile:
     """The cost of a network (as `compress` takes it), or the latency of an artifact or a run's folder.
 
     For a network, MACs, parameters, memory access (bytes) and receptive field at (1, C, H, W), by default its
     published size, a `.pt2` file's own, or 224; with a target also the latency of its float file (random weights,
-    or those of the `.pt2` file), in the fastest precision of the target's runtime here. Raises the errors of
-    `edgekit.errors`.
+    or those of the `.pt2` file), in the fastest precision of the target's runtime here. With `layers` also the time
+    of each layer, from a pass of its own. Raises the errors of `edgekit.errors`.
     """
     goal = load_target(target) if target else None
-    bench = _Bench(open_device(device), goal, threads, progress or Silent())
+    bench = _Bench(open_device(device), goal, threads, progress or Silent(), by_layer=layers)
     path = Path(model)
     if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
-        return CostProfile(artifact.manifest.model, None, bench.file(artifact))
+        return CostProfile(artifact.manifest.model, None, *bench.file(artifact, layers_of_run(path)))
     found = architecture(str(model), factory_arg, task)
     network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
     spent = cost(network.module, network.input_shape)
-    return CostProfile(network.name, spent, None if goal is None else bench.network(network, goal))
+    measured = (None, None) if goal is None else bench.network(network, goal, spent.layers)
+    return CostProfile(network.name, spent, *measured)
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,9 @@ class _Bench:
     goal: Target | None
     threads: int
     progress: Progress
+    by_layer: bool
 
-    def file(self, artifact: ArtifactFolder) -> Profile:
+    def file(self, artifact: ArtifactFolder, layers: KnownLayers) -> tuple[Profile, LayerTimes | None]:
         """A shipped file: INT8 as it is, float in the fastest precision that its runtime has."""
         runtime = self.goal.proxy_runtime if self.goal else RUNTIME_OF[artifact.manifest.format]
         int8 = artifact.manifest.precision == "int8"
@@ -97,11 +109,16 @@ class _Bench:
             "measured" if self.goal is None or self.goal.is_host else "proxy"
         )
         measured = compare(own, self.device, threads=self.threads, progress=self.progress, source=source)
-        return fastest(own, measured)[1]
+        best, found = fastest(own, measured)
+        if not self.by_layer:
+            return found, None
+        self.progress.say(f"timing each layer in {runtime}")
+        times = layer_times(best, self.device, layers, threads=self.threads, source=found.where)
+        return found, required(times, runtime)
 
-    def network(self, network: Model, goal: Target) -> Profile:
+    def network(self, network: Model, goal: Target, layers: KnownLayers) -> tuple[Profile, LayerTimes | None]:
         """The float file of a network, made for the purpose."""
         inputs = np.random.default_rng(0).standard_normal(network.input_shape).astype(np.float32)
         self.progress.say(f"exporting {network.name} to {goal.format}")
         with TemporaryDirectory() as name:
-            return self.file(export(network, goal, Path(name), inputs))
+            return self.file(export(network, goal, Path(name), inputs), layers)
