@@ -14,6 +14,7 @@ import numpy as np
 
 from edgekit.artifact import PARITY
 from edgekit.bench.candidate import Candidate, installed, job, succeeded
+from edgekit.bench.stability import unsteady
 from edgekit.devices import Answer, Array, Device, Failure, Job
 from edgekit.errors import InputError, MeasurementError
 from edgekit.measurement import DeviceState, Executed, Profile
@@ -210,6 +211,10 @@ def _profile(
         blocks_ns=tuple(tuple(block.values["samples_ns"]) for block in blocks),
         warmup_ns=tuple(tuple(block.values["warmup_ns"]) for block in blocks),
         load_ns=tuple(block.values["load_ns"] for block in blocks),
+        clock_ns=max(block.values["clock_ns"] for block in blocks),
+        cores=tuple(blocks[0].values["cores"]),
+        peak_rss_bytes=tuple(block.values["peak_rss_bytes"] for block in blocks),
+        unsteady=unsteady([block.values["samples_ns"] for block in blocks], *states),
         executed=Executed.model_validate(blocks[0].values["executed"]),
         before=states[0],
         after=states[1],

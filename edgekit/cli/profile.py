@@ -1,5 +1,6 @@
 """`edgekit profile`: what a network costs, and how fast its file runs."""
 
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -115,6 +116,17 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
     return {
         "latency": f"p50 {latency.p50_ms:.3f} ms, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms",
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
-        "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes",
+        "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes, "
+        f"half within {latency.mad_ms:.3f} ms of the median",
+        "stability": latency.stability,
+        "opening": _opening(latency),
+        "cores": ", ".join(map(str, latency.cores)) or "as the system placed them",
         "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.float_precision}",
     }
+
+
+def _opening(latency: "Profile") -> str:
+    """How long a user waits for the first answer, and what the process holds then."""
+    load, first = (median(values) / 1e6 for values in (latency.load_ns, latency.first_ns))
+    memory = f", peak memory {human_bytes(max(latency.peak_rss_bytes))}" if latency.peak_rss_bytes else ""
+    return f"{load:.0f} ms to load, first inference {first:.2f} ms{memory}"
