@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edgekit.report import LayerTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from edgekit.operators import FileOperator, OperatorTime
 
@@ -47,17 +47,17 @@ def join(
     Then the layers that no operator is known to compute, at no time; last what an inference (`inference_ns`) took
     beside its operators, so that rows add up to it.
     """
-    claims = _claims(ran, file)
+    named = _named(ran, file)
     places = _layers_of_file(file, layers)
-    computed: list[set[int]] = [set() for _ in ran]
-    for index, owner in _adopted(claims, ran, file).items():
+    computed = [{places[index] for index in found if index in places} for found in named]
+    for index, owner in _adopted(named, ran, file).items():
         if index in places:
             computed[owner].add(places[index])
     rows = []
     for members in _groups(computed):
         own = [ran[member] for member in members]
         parts = [layers[place] for place in sorted(set().union(*(computed[member] for member in members)))]
-        rows.append(_row(_joined(parts) or _own_name(members[0], claims, ran, file), own, parts))
+        rows.append(_row(_joined(parts) or _own_name(own[0], named[members[0]], file), own, parts))
     timed = set().union(*computed)
     unseen = [_row(_joined([layer]), [], [layer]) for place, layer in enumerate(layers) if place not in timed]
     between = max(0.0, inference_ns - sum(operator.time_ns for operator in ran))
@@ -69,17 +69,15 @@ def layers_in(file: Sequence[FileOperator]) -> list[Layer]:
     return [Layer(operator.layer, operator.kind) for operator in file if operator.layer]
 
 
-def _claims(ran: Sequence[OperatorTime], file: Sequence[FileOperator]) -> dict[int, int]:
-    """Operator of the file → operator that ran and names it, or a value that it computes."""
+def _named(ran: Sequence[OperatorTime], file: Sequence[FileOperator]) -> list[list[int]]:
+    """For each operator that ran those of the file that it names, or whose values."""
     index = {value: place for place, operator in enumerate(file) for value in operator.outputs}
     index |= {operator.name: place for place, operator in enumerate(file)}
-    found: dict[int, int] = {}
-    for owner, operator in enumerate(ran):
-        for part in operator.parts:
-            place = next((index[alias] for alias in _aliases(part) if alias in index), None)
-            if place is not None:
-                found.setdefault(place, owner)
-    return found
+    found = [
+        [next((index[alias] for alias in _aliases(part) if alias in index), None) for part in operator.parts]
+        for operator in ran
+    ]
+    return [list(dict.fromkeys(place for place in places if place is not None)) for places in found]
 
 
 def _aliases(name: str) -> Iterator[str]:
@@ -96,13 +94,14 @@ def _aliases(name: str) -> Iterator[str]:
 
 
 def _adopted(
-    claims: Mapping[int, int], ran: Sequence[OperatorTime], file: Sequence[FileOperator]
+    named: Sequence[Sequence[int]], ran: Sequence[OperatorTime], file: Sequence[FileOperator]
 ) -> dict[int, int]:
-    """The claims, and for operators that nothing names the neighbour that they were fused into.
+    """Operators of the file that nothing names → what ran with their neighbour, which they were fused into.
 
     A layer with weights was fused into what follows it (a convolution goes by its activation's name), anything else
     into what came before it, unless something that ran between the two may be it.
     """
+    claims = {place: owner for owner in reversed(range(len(ran))) for place in named[owner]}
     readers: dict[str, list[int]] = defaultdict(list)
     for place, operator in enumerate(file):
         for value in operator.inputs:
@@ -113,17 +112,16 @@ def _adopted(
         if place not in found and file[place].layer:
             owners = [found[reader] for reader in after[place] if reader in found]
             found |= {place: min(owners)} if owners else {}
-    named = set(claims.values())
     maker = {value: place for place, operator in enumerate(file) for value in operator.outputs}
     for place, operator in enumerate(file):
         owners = [found[maker[value]] for value in operator.inputs if maker.get(value) in found]
         if place in found or not owners:
             continue
         until = min((claims[reader] for reader in after[place] if reader in claims), default=len(ran))
-        between = (index for index in range(max(owners) + 1, until) if index not in named)
+        between = (index for index in range(max(owners) + 1, until) if not named[index])
         if all(ran[index].kind.lower().startswith(_LAYOUT) for index in between):
             found[place] = max(owners)
-    return found
+    return {place: owner for place, owner in found.items() if place not in claims}
 
 
 def _layers_of_file(file: Sequence[FileOperator], layers: Sequence[Layer]) -> dict[int, int]:
@@ -172,12 +170,9 @@ def _joined(layers: Sequence[Layer]) -> str:
     return " + ".join(dict.fromkeys(layer.name or f"({layer.operator})" for layer in layers))
 
 
-def _own_name(
-    index: int, claims: Mapping[int, int], ran: Sequence[OperatorTime], file: Sequence[FileOperator]
-) -> str:
+def _own_name(ran: OperatorTime, named: Sequence[int], file: Sequence[FileOperator]) -> str:
     """Of an operator that is no layer: its name in the file, else the runtime's."""
-    names = [file[place].name for place, owner in sorted(claims.items()) if owner == index]
-    return names[0].removeprefix("node_") if names else ran[index].name
+    return file[named[0]].name.removeprefix("node_") if named else ran.name
 
 
 def _row(name: str, ran: Sequence[OperatorTime], layers: Sequence[Layer]) -> LayerTime:
