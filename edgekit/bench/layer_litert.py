@@ -30,13 +30,16 @@ _KINDS = {
     "Average Pooling": "AVERAGE_POOL_2D",
     "Copy": "CONCATENATION",
     "Concatenate": "CONCATENATION",
-    "Hardswish": "HARD_SWISH",
+    "HardSwish": "HARD_SWISH",
     "Max Pooling": "MAX_POOL_2D",
     "Mean": "MEAN",
     "Multiply": "MUL",
     "Resize Bilinear": "RESIZE_BILINEAR",
     "Sigmoid": "LOGISTIC",
+    "Slice": "SLICE",
+    "Static Reshape": "RESHAPE",
     "Subtract": "SUB",
+    "Transpose": "TRANSPOSE",
 }
 """How XNNPACK calls what a file calls otherwise, where it makes one operator of one."""
 

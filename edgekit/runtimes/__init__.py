@@ -8,7 +8,10 @@ edgekit, because it is handed to `devices/runner.py` alone, on this machine or o
 - `TINY_MODEL`: base64 of a file, in the last of these formats, that computes relu(x) for x (1, 1, 2, 2): a
   diagnosis really opens and runs one;
 - `version() -> str` and `precisions() -> list[str]`: what a float file can run in on this processor;
-- `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`.
+- `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`;
+- `Profiled(path, threads, options)` with `feed(batch)`, `invoke()`, `start()` where the warm-up ends, and
+  `operators()`: for each operator in the order in which they run its `name`, `kind`, `parts` (names in the file, where
+  the runtime tells them) and `times_ns`, of each inference since the start or their mean alone.
 """
 
 from __future__ import annotations

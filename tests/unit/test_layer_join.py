@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import layer_profiles as made
 import pytest
@@ -75,7 +76,7 @@ def test_kernels_of_another_number_are_nobodys() -> None:
     assert rows[-1].time_ns == 10
 
 
-PROFILE = [
+PROFILE: list[dict[str, Any]] = [
     {"count": 400},
     {"name": "Reformatting CopyNode for Input Tensor 0 to stem.0 + n4", "timeMs": 1, "averageMs": 0.003},
     {"name": "stem.0 + n4", "timeMs": 16, "averageMs": 0.04, "medianMs": 0.04, "percentage": 40.0},
@@ -101,7 +102,7 @@ def test_trtexec() -> None:
     found = {row.name: row.time_ns for row in join(ran, made.onnx_file(), LAYERS, 100_000)}
     assert found == pytest.approx(
         {
-            str(PROFILE[1]["name"]): 3000,
+            PROFILE[1]["name"]: 3000,
             "stem.0": 40_000,
             "block.conv + block": 30_000,
             "mean": 7000,

@@ -6,7 +6,6 @@ import html
 import json
 import re
 
-import numpy as np
 import pytest
 
 from edgekit.bench.layers import timed
@@ -32,7 +31,7 @@ def test_an_interrupted_inference_says_nothing() -> None:
     walls = [100, 101, 102, 103, 104, 105, 106, 9000]
     first = [10.0, 10, 20, 30, 40, 50, 60, 8000]
     found = timed(answer(walls, first, [1.0] * 8))
-    assert (found.inferences, found.inference_ns) == (4, np.mean([102, 103, 104, 105]))
+    assert (found.inferences, found.inference_ns) == (4, (102 + 103 + 104 + 105) / 4)
     assert [operator.time_ns for operator in found.operators] == [35, 1]
 
 
