@@ -46,6 +46,14 @@ class Profile(Frozen):
     warmup_ns: tuple[tuple[int, ...], ...]
     load_ns: tuple[int, ...]
     """Opening and compiling the file, per block."""
+    clock_ns: int = 0
+    """The smallest step that the clock was seen to make."""
+    cores: tuple[int, ...] = ()
+    """What each process was pinned to; none where the system placed its threads, as it does an application's."""
+    peak_rss_bytes: tuple[int, ...] = ()
+    """The most memory that a process held, runtime and interpreter included, per block."""
+    unsteady: tuple[str, ...] = ()
+    """Why these figures should be believed less, a reason each; none where nothing is against them."""
     executed: Executed
     before: DeviceState
     after: DeviceState
@@ -84,6 +92,22 @@ class Profile(Frozen):
         return self.percentile_ms(99)
 
     @property
+    def first_ns(self) -> tuple[int, ...]:
+        """The first inference of each process: what a user waits for after opening the file."""
+        return tuple(block[0] for block in self.warmup_ns if block)
+
+    @property
+    def mad_ms(self) -> float:
+        """The median absolute deviation of all samples from their median: half of them lie nearer."""
+        samples = np.asarray(self.samples_ns, dtype=np.float64)
+        return float(np.median(np.abs(samples - np.median(samples)))) / 1e6
+
+    @property
+    def stability(self) -> str:
+        """`steady`, or `unsteady` with every reason."""
+        return f"unsteady: {'; '.join(self.unsteady)}" if self.unsteady else "steady"
+
+    @property
     def where(self) -> str:
         """`measured:<device>` or `proxy:<runtime on device>`, as reports print it."""
         return (
@@ -103,5 +127,8 @@ class Profile(Frozen):
             "p50_ms": self.p50_ms,
             "p90_ms": None if self.of_processes else self.p90_ms,
             "p99_ms": None if self.of_processes else self.p99_ms,
+            "mad_ms": self.mad_ms,
+            "first_ns": self.first_ns,
+            "stability": self.stability,
             "where": self.where,
         }

@@ -39,6 +39,43 @@ class LayerRow(Frozen):
     sparsity: str | None = None
 
 
+class LayerTime(Frozen):
+    """What one layer, or several that the runtime computes as one, took of an inference."""
+
+    name: str
+    """The network's own names, joined by ` + `; the runtime's where what ran is none of the network's layers."""
+    operators: tuple[str, ...]
+    """What the runtime ran for it, in its own words."""
+    time_ns: float
+    macs: int | None = None
+    memory_access_bytes: int | None = None
+    """Both of the layers of that name together; null where it is none of the network's."""
+
+
+class LayerTimes(Frozen):
+    """An inference of the shipped file by layer, from a pass of its own: a profiler slows what it watches."""
+
+    source: str
+    """`measured:<device>` or `proxy:<runtime> on <device>`."""
+    runtime: str
+    runtime_version: str
+    threads: int
+    inferences: int
+    """How many the times are means of."""
+    rows: tuple[LayerTime, ...]
+    """In the network's order; the last one is what an inference took beside its operators."""
+
+    @property
+    def total_ns(self) -> float:
+        """An inference under the profiler, as its caller saw it."""
+        return sum(row.time_ns for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Of all layers."""
+        return sum(row.macs or 0 for row in self.rows)
+
+
 class Step(Frozen):
     """One row of the stage table; figures that were not taken are null."""
 
@@ -119,6 +156,8 @@ class Report(Frozen):
     artifact: ArtifactSummary
     profile: Mapping[str, Any] | None
     """`Profile.summary()` of the shipped file, raw samples included."""
+    layer_times: LayerTimes | None = None
+    """Null where the runtime tells no times of operators, or was not run."""
     command: tuple[str, ...] = ()
     """`edgekit compress …` with every option that decided something: how this run is repeated."""
     budget_failures: tuple[str, ...] = ()

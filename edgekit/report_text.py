@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edgekit.facts import NONE
 from edgekit.metrics import metric_of
-from edgekit.report import Latency, Report, Step
+from edgekit.report import Latency, LayerTime, LayerTimes, Report, Step
 from edgekit.units import human_bytes, human_count
 
 MINUS: Final = "\N{MINUS SIGN}"
@@ -69,6 +69,32 @@ def decibels(value: float | None) -> str:
 def milliseconds(latency: Latency | None) -> str:
     """`p50 / p90 ms`."""
     return NONE if latency is None else f"{latency.p50:.2f} / {latency.p90:.2f} ms"
+
+
+def layer_time_row(row: LayerTime, times: LayerTimes) -> tuple[str, ...]:
+    """A layer's name, MACs and their share, memory access, time and its share, what the runtime ran for it."""
+    return (
+        row.name,
+        count(row.macs),
+        share(row.macs, times.macs),
+        size(row.memory_access_bytes),
+        f"{row.time_ns / 1e6:.3f} ms",
+        share(row.time_ns, times.total_ns),
+        ", ".join(row.operators) or NONE,
+    )
+
+
+def layer_times_line(times: LayerTimes) -> str:
+    """What a table of layers is a table of."""
+    return (
+        f"{times.total_ns / 1e6:.3f} ms an inference under the profiler, mean of {times.inferences}: {times.source}, "
+        f"{times.runtime} {times.runtime_version}, {times.threads} threads"
+    )
+
+
+def share(part: float | None, whole: float) -> str:
+    """`0.4 of 1` → `40.0 %`; a dash where there is nothing to share."""
+    return NONE if part is None or not whole else f"{100 * part / whole:.1f} %"
 
 
 def outcome(step: Step, report: Report) -> str:

@@ -52,7 +52,7 @@ def precisions(runtime: str, device: Device) -> list[str]:
 
 
 def job(
-    mode: Literal["latency", "predict"],
+    mode: Literal["latency", "predict", "layers"],
     candidate: Candidate,
     *,
     threads: int,

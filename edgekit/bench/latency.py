@@ -15,6 +15,7 @@ import numpy as np
 from edgekit import files
 from edgekit.artifact import PARITY
 from edgekit.bench.candidate import Candidate, installed, job, succeeded
+from edgekit.bench.stability import unsteady
 from edgekit.bench.steadiness import changes
 from edgekit.devices import Answer, Array, Device, Failure, Job
 from edgekit.errors import InputError, MeasurementError
@@ -182,7 +183,7 @@ def _order(candidates: Sequence[Candidate], blocks: int) -> list[Candidate]:
 
 def block(candidate: Candidate, work: Job, device: Device) -> Answer | Failure:
     """One process's samples of a candidate; raises `MeasurementError` where the clock is coarse or went backwards."""
-    return _sound(candidate, device.call(work, _input(candidate.artifact)))
+    return _sound(candidate, device.call(work, input_of(candidate.artifact)))
 
 
 def blocks_by_turns(
@@ -192,7 +193,7 @@ def blocks_by_turns(
 
     A machine whose clock changes from one second to the next is then the same to both.
     """
-    inputs = [_input(candidate.artifact) for candidate, _ in work]
+    inputs = [input_of(candidate.artifact) for candidate, _ in work]
     outcomes = device.call_together([job for _, job in work], inputs, turns)
     return [_sound(candidate, outcome) for (candidate, _), outcome in zip(work, outcomes, strict=True)]
 
@@ -204,7 +205,7 @@ def _sound(candidate: Candidate, outcome: Answer | Failure) -> Answer | Failure:
     return outcome
 
 
-def _input(artifact: ArtifactFolder) -> Array:
+def input_of(artifact: ArtifactFolder) -> Array:
     """The first known inputs, as many as the file takes at once.
 
     Where there is none: noise of unit variance, as normalised pictures have.
@@ -246,6 +247,10 @@ def _profile(
         blocks_ns=tuple(tuple(block.values["samples_ns"]) for block in blocks),
         warmup_ns=tuple(tuple(block.values["warmup_ns"]) for block in blocks),
         load_ns=tuple(block.values["load_ns"] for block in blocks),
+        clock_ns=max(block.values["clock_ns"] for block in blocks),
+        cores=tuple(blocks[0].values["cores"]),
+        peak_rss_bytes=tuple(block.values["peak_rss_bytes"] for block in blocks),
+        unsteady=unsteady([block.values["samples_ns"] for block in blocks], states[0], states[-1]),
         executed=Executed.model_validate(blocks[0].values["executed"]),
         before=states[0],
         after=states[-1],

@@ -1,11 +1,13 @@
 """`edgekit profile`: what a network costs, and how fast its file runs."""
 
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgekit.cli import options
+from edgekit.cli.layer_table import print_layer_times
 from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
@@ -45,7 +47,12 @@ Keep = Annotated[
         help="Where what the runtime made comes: a TensorRT engine, its layers' times, the timing cache.",
     ),
 ]
-Layers = Annotated[bool, typer.Option("--layers", help="Print every layer.")]
+Layers = Annotated[
+    bool,
+    typer.Option(
+        "--layers", help="Print every layer; where a file is measured, with its time in the runtime."
+    ),
+]
 
 
 def profile(
@@ -76,23 +83,25 @@ def profile(
             threads=threads,
             device=device,
             keep=keep,
+            layers=layers,
             progress=shown(),
         )
         sink.show(found.document(), lambda console: _print(console, found, layers=layers))
 
 
 def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
-    cost, latency = found.cost, found.latency
+    cost, latency, times = found.cost, found.latency, found.layer_times
     if cost is not None:
         print_facts(console, _cost_facts(cost))
-    if cost is not None and layers:
+    if cost is not None and layers and times is None:
         console.print()
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
         print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
-    for warning in found.warnings:
-        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    if times is not None:
+        console.print()
+        print_layer_times(console, times)
 
 
 def _told(rival: "Profile | Failure") -> str:
@@ -124,6 +133,17 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
     return {
         **spread,
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
-        "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes",
+        "samples": f"{len(latency.samples_ns)} in {len(latency.blocks_ns)} processes, "
+        f"half within {latency.mad_ms:.3f} ms of the median",
+        "stability": latency.stability,
+        "opening": _opening(latency),
+        "cores": ", ".join(map(str, latency.cores)) or "as the system placed them",
         "weighted operators": f"{ran.integer_operators} in int8, {ran.float_operators} in {ran.float_precision}",
     }
+
+
+def _opening(latency: "Profile") -> str:
+    """How long a user waits for the first answer, and what the process holds then."""
+    load, first = (median(values) / 1e6 for values in (latency.load_ns, latency.first_ns))
+    memory = f", peak memory {human_bytes(max(latency.peak_rss_bytes))}" if latency.peak_rss_bytes else ""
+    return f"{load:.0f} ms to load, first inference {first:.2f} ms{memory}"

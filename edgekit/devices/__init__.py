@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 class Job:
     """One run of `runner.py`; paths are this machine's, and the device puts the files in its reach."""
 
-    mode: Literal["latency", "predict", "probe"]
+    mode: Literal["latency", "predict", "probe", "layers"]
     runtime: Path
     """The runtime's self-contained file."""
     model_files: tuple[Path, ...] = ()

@@ -40,6 +40,7 @@ def main(job_path: Path) -> None:
         "latency": latency,
         "predict": predict,
         "probe": probe,
+        "layers": layers,
     }
     phase("loading the runtime")
     runtime = _load(folder / job["runtime"])
@@ -141,6 +142,20 @@ def probe(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
     if not np.array_equal(outputs, np.maximum(inputs, 0)):
         raise ArithmeticError(f"relu of {inputs.ravel().tolist()} came out as {outputs.ravel().tolist()}")
     return {"load_ns": load_ns, "precisions": runtime.precisions()}
+
+
+def layers(runtime: ModuleType, job: Answer, folder: Path) -> Answer:
+    """Nanoseconds per operator, in a session that keeps them: never the one that latency is measured in."""
+    batch = np.load(folder / "inputs.npy", allow_pickle=False)
+    limits = job["limits"]
+    phase("opening the model")
+    session = runtime.Profiled(str(folder / job["model"]), job["threads"], job["options"])
+    session.feed(batch)
+    phase("profiling")
+    sample(session.invoke, limits["warmup_seconds"], limits["max_seconds"], 5)
+    session.start()
+    walls = sample(session.invoke, 0, limits["max_seconds"], int(limits["min_samples"]))
+    return {"samples_ns": walls, "clock_ns": clock_resolution_ns(), "operators": session.operators()}
 
 
 def sample(invoke: Callable[[], None], min_seconds: float, max_seconds: float, min_samples: int) -> list[int]:

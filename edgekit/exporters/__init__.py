@@ -1,9 +1,9 @@
 """Exporters: the only code that knows file formats; one module a format, imported when it is asked for.
 
 A format's module holds `EXTRA` (of edgekit) and `PACKAGES` (modules that it brings and an export needs),
-`export(model, target, folder) -> Written`, which writes the file, and `count(path) -> Counts` and `weights(path)`,
-which read it back without running it; `first_divergence(model, path, images)` names the first layer that departs
-from PyTorch's.
+`export(model, target, folder) -> Written`, which writes the file, and `count(path) -> Counts`, `weights(path)` and
+`operators(path)`, which read it back without running it; `first_divergence(model, path, images)` names the first
+layer that departs from PyTorch's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from edgekit import files, optional
 from edgekit.artifact import PARITY, Artifact, ArtifactFolder, TensorSpec
 from edgekit.model import Model
+from edgekit.operators import FileOperator
 from edgekit.parity import Array
 from edgekit.target import Target
 
@@ -103,6 +104,12 @@ def weights_in(artifact: ArtifactFolder) -> dict[str, Array]:
     """Layer → its weights (out, in, …) as the file stores them, integers where it is quantized."""
     weights: dict[str, Array] = _format(artifact.manifest.format).weights(artifact.model_path)
     return weights
+
+
+def file_operators(artifact: ArtifactFolder) -> tuple[FileOperator, ...]:
+    """Every operator of an artifact's file, in order, with the layer whose weights it holds."""
+    operators: tuple[FileOperator, ...] = _format(artifact.manifest.format).operators(artifact.model_path)
+    return operators
 
 
 def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:

@@ -8,7 +8,7 @@ from edgekit.artifact import TensorSpec
 from edgekit.exporters import Counts, Written
 from edgekit.exporters.litert_counts import litert_counts
 from edgekit.exporters.litert_graph import Graph, read_graph
-from edgekit.exporters.litert_layers import layer_weights
+from edgekit.exporters.litert_layers import layer_operators, layer_weights
 from edgekit.files import write_bytes
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.exporters.layer_parity import LayerParity
     from edgekit.exporters.litert_graph import Array
     from edgekit.model import Model
+    from edgekit.operators import FileOperator
     from edgekit.target import Target
 
 EXTRA, PACKAGES = "litert", ("litert_torch", "ai_edge_quantizer", "ai_edge_litert")
@@ -49,6 +50,11 @@ def count(path: Path) -> Counts:
 def weights(path: Path) -> dict[str, Array]:
     """Layer → its stored weights (O, I / groups, H, W) or (O, I), int8 or float32."""
     return layer_weights(path)
+
+
+def operators(path: Path) -> tuple[FileOperator, ...]:
+    """All operators in their order; those with weights name the layer that these come from."""
+    return layer_operators(path)
 
 
 def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.exporters.litert_graph import WEIGHTED, read_graph
+from edgekit.exporters.litert_names import node_of
+from edgekit.operators import FileOperator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgekit.exporters.litert_graph import Array
+    from edgekit.exporters.litert_graph import Array, Graph, Operator
 
 _WEIGHT = ".weight"
 
@@ -27,6 +29,28 @@ def layer_weights(path: Path) -> dict[str, Array]:
         if tensor.data is not None and tensor.name.endswith(_WEIGHT):
             found[tensor.name.removesuffix(_WEIGHT)] = _as_in_torch(tensor.data, operator.kind)
     return found
+
+
+def layer_operators(path: Path) -> tuple[FileOperator, ...]:
+    """All operators in their order, named after the PyTorch nodes that they compute."""
+    graph = read_graph(path.read_bytes(), name=str(path))
+    return tuple(
+        FileOperator(
+            name=node_of(graph.tensors[operator.outputs[0]].name),
+            kind=operator.kind,
+            inputs=tuple(graph.tensors[index].name for index in operator.inputs),
+            outputs=tuple(graph.tensors[index].name for index in operator.outputs),
+            layer=_layer(graph, operator),
+        )
+        for operator in graph.operators
+    )
+
+
+def _layer(graph: Graph, operator: Operator) -> str:
+    if operator.kind not in WEIGHTED:
+        return ""
+    weights = graph.tensors[operator.inputs[WEIGHTED[operator.kind][1]]]
+    return weights.name.removesuffix(_WEIGHT) if weights.data is not None else ""
 
 
 def _as_in_torch(weight: Array, kind: str) -> Array:

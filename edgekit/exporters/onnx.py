@@ -9,7 +9,7 @@ from edgekit.artifact import TensorSpec
 from edgekit.errors import InputError
 from edgekit.exporters import Written
 from edgekit.exporters.onnx_graph import to_onnx
-from edgekit.exporters.onnx_read import count, weights
+from edgekit.exporters.onnx_read import count, operators, weights
 from edgekit.exporters.tensorrt_rules import breaches
 from edgekit.exporters.tensorrt_script import write_script
 from edgekit.quantizer.fold import folded_graph
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
     from edgekit.target import Target
 
-__all__ = ["count", "export", "first_divergence", "weights"]
+__all__ = ["count", "export", "first_divergence", "operators", "weights"]
 
 EXTRA, PACKAGES = "onnx", ("onnx", "onnxscript")
 MODEL_FILE, HALF_FILE = "model.onnx", "model-fp16.onnx"

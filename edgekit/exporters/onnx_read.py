@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit import optional
 from edgekit.exporters import Counts
+from edgekit.operators import FileOperator
 from edgekit.parity import Array
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -112,6 +113,22 @@ def weights(path: Path) -> dict[str, Array]:
         if (name := file.constant_behind(node.input[1])) is not None
     }
     return dict(sorted(found.items()))
+
+
+def operators(path: Path) -> tuple[FileOperator, ...]:
+    """All operators in their order; those with weights name the layer that these come from."""
+    file = read(path)
+    weights = {node.name: file.constant_behind(node.input[1]) or "" for node in file.weighted}
+    return tuple(
+        FileOperator(
+            name=node.name,
+            kind=node.op_type,
+            inputs=tuple(node.input),
+            outputs=tuple(node.output),
+            layer=weights.get(node.name, "").removesuffix(".weight"),
+        )
+        for node in file.nodes
+    )
 
 
 def _is_integer(file: OnnxFile, value: str) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit import files, optional
 from edgekit.exporters import Counts, Written
 from edgekit.exporters.onnx import DEFAULT_OPSET, tensor_specs, to_proto
+from edgekit.operators import FileOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,8 @@ _MOVEMENT = (
     *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "ShuffleChannels"),
     *("Split", "VariadicSplit", "StridedSlice", "Slice", "Gather", "MaxPool"),
 )
+_ADDED = re.compile(r"(:\d+)?(/WithoutBiases)?$")
+"""What is appended to a layer's name: by edgekit where it is used again, by OpenVINO before its bias is added."""
 _NUMBERED = re.compile(r"[A-Z]\w*_\d+")
 
 
@@ -103,10 +106,32 @@ def weights(path: Path) -> dict[str, Array]:
     }
 
 
+def operators(path: Path) -> tuple[FileOperator, ...]:
+    """All operators but constants, in order of computation; those with weights name the layer that these come from."""
+    network = optional.load("openvino", extra="openvino").Core().read_model(path)
+    layers = {
+        str(operator.get_friendly_name()): _layer(operator, weight) for operator, weight in _weighted(path)
+    }
+    names = {node: str(node.get_friendly_name()) for node in network.get_ordered_ops()}
+    return tuple(
+        FileOperator(
+            name=name,
+            kind=str(node.get_type_name()),
+            inputs=tuple(str(value.get_node().get_friendly_name()) for value in node.input_values()),
+            outputs=(name,),
+            layer=layers.get(name, ""),
+        )
+        for node, name in names.items()
+        if node.get_type_name() != "Constant"
+    )
+
+
 def _layer(operator: Any, weight: Any) -> str:
-    """The weight's name tells; where OpenVINO turned a product's weight it made a new one, and its operator tells."""
+    """The weight's name tells; where OpenVINO reshaped a weight it made a new one, and its operator tells."""
     name = str(weight.get_friendly_name())
-    return name.removesuffix(".weight") if name.endswith(".weight") else str(operator.get_friendly_name())
+    if name.endswith(".weight"):
+        return name.removesuffix(".weight")
+    return _ADDED.sub("", str(operator.get_friendly_name()))
 
 
 def _outputs_first(operator: Any, weight: Array) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekit.bench import disturbance
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.proof import ENOUGH_DB
@@ -42,8 +41,8 @@ def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
     job, profile = assessor.job, shipped.profile
     if job.request.batch > 1:
         yield f"MACs, memory access and latency are for {job.request.batch} pictures at once"
-    if profile and (noise := disturbance(profile.before, profile.after)):
-        yield f"the machine was not quiet while latency was measured: {noise}"
+    if profile and profile.unsteady:
+        yield f"the machine was not quiet while latency was measured: {'; '.join(profile.unsteady)}"
     place = assessor.place
     if place.on_target:
         return

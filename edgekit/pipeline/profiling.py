@@ -12,15 +12,17 @@ import numpy as np
 
 from edgekit import runtimes
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bench import Candidate, Failure, compare, disturbance, fastest, float_candidates
+from edgekit.bench import Candidate, Failure, compare, fastest, float_candidates
 from edgekit.devices import open_device
 from edgekit.exporters import export
 from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
+from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.pipeline.place import Place, place_of
 from edgekit.progress import Progress, Silent
+from edgekit.report import LayerTimes
 from edgekit.request import Size
 from edgekit.target import Target, load_target
 from edgekit.zoo import architecture
@@ -39,6 +41,8 @@ class CostProfile:
     latency: Profile | None
     rivals: Mapping[str, Profile | Failure] = field(default_factory=dict)
     """What was measured side by side with it: the network in other precisions."""
+    layer_times: LayerTimes | None = None
+    """Only where they were asked for and something was run."""
 
     def document(self) -> dict[str, Any]:
         """The profile as `--json` prints it."""
@@ -47,15 +51,13 @@ class CostProfile:
             name: {"failed": one.reason} if isinstance(one, Failure) else one.summary()
             for name, one in self.rivals.items()
         }
-        latency = self.latency.summary() if self.latency else None
-        told = {"latency": latency, "rivals": rivals, "warnings": self.warnings}
-        return {"name": self.name, **static, **told}
-
-    @property
-    def warnings(self) -> list[str]:
-        """What speaks against the latency without making it invalid."""
-        found = disturbance(self.latency.before, self.latency.after) if self.latency else ""
-        return [f"the machine was not quiet while latency was measured: {found}"] if found else []
+        return {
+            "name": self.name,
+            **static,
+            "latency": self.latency.summary() if self.latency else None,
+            "rivals": rivals,
+            "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
+        }
 
 
 def profile(
@@ -70,26 +72,32 @@ def profile(
     threads: int = 2,
     device: str = "local",
     keep: Path | None = None,
+    layers: bool = False,
     progress: Progress | None = None,
 ) -> CostProfile:
     """The cost of a network (as `compress` takes it), or the latency of an artifact or a run's folder.
 
     For a network, MACs, parameters, memory access (bytes) and receptive field at (1, C, H, W), by default its
     published size, a `.pt2` file's own, or 224; with a target also the latency of its float file (random weights,
-    or those of the `.pt2` file), in the fastest precision of the target's runtime here. What the runtime made on the
-    device, an engine for one, comes into `keep`. Raises the errors of `edgekit.errors`.
+    or those of the `.pt2` file), in the fastest precision of the target's runtime here. With `layers` also the time
+    of each layer, from a pass of its own. What the runtime made on the device, an engine for one, comes into `keep`.
+    Raises the errors of `edgekit.errors`.
     """
     goal = load_target(target) if target else None
     open_device(device)  # an address that is none is refused before anything is counted
-    bench = _Bench(device, goal, threads, keep, progress or Silent())
+    bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
     if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
-        return CostProfile(artifact.manifest.model, None, *bench.file(artifact))
+        return CostProfile(artifact.manifest.model, None, *bench.file(artifact, layers_of_run(path)))
     found = architecture(str(model), factory_arg, task)
     network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
     spent = cost(network.module, network.input_shape)
-    return CostProfile(network.name, spent, *((None,) if goal is None else bench.network(network, goal)))
+    measured = (None,) if goal is None else bench.network(network, goal, spent.layers)
+    return CostProfile(network.name, spent, *measured)
+
+
+Measured = tuple[Profile, Mapping[str, Profile | Failure], LayerTimes | None]
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,9 @@ class _Bench:
     threads: int
     keep: Path | None
     progress: Progress
+    by_layer: bool
 
-    def file(self, artifact: ArtifactFolder) -> tuple[Profile, Mapping[str, Profile | Failure]]:
+    def file(self, artifact: ArtifactFolder, layers: KnownLayers) -> Measured:
         """A shipped file: INT8 as it is, float in the fastest precision that its runtime has; and the others."""
         place = self._place(artifact)
         own = rivals = float_candidates(artifact, place.runtime, place.device)
@@ -120,8 +129,16 @@ class _Bench:
             source=place.source,
             keep=self.keep,
         )
-        best, profile = fastest(own, measured)
-        return profile, {name: found for name, found in measured.items() if name != best.name}
+        best, found = fastest(own, measured)
+        others = {name: one for name, one in measured.items() if name != best.name}
+        return found, others, self._by_layer(best, place, layers, found.where)
+
+    def _by_layer(self, best: Candidate, place: Place, layers: KnownLayers, source: str) -> LayerTimes | None:
+        if not self.by_layer:
+            return None
+        self.progress.say(f"timing each layer in {place.runtime}")
+        times = layer_times(best, place.device, layers, threads=self.threads, source=source)
+        return required(times, place.runtime)
 
     def _place(self, artifact: ArtifactFolder) -> Place:
         """On a machine that is not the target its runtime is a proxy; without a target this device was asked for."""
@@ -129,9 +146,9 @@ class _Bench:
             return place_of(self.goal, self.uri)
         return Place(open_device(self.uri), RUNTIME_OF[artifact.manifest.format], on_target=True)
 
-    def network(self, network: Model, goal: Target) -> tuple[Profile, Mapping[str, Profile | Failure]]:
+    def network(self, network: Model, goal: Target, layers: KnownLayers) -> Measured:
         """The float file of a network, made for the purpose."""
         inputs = np.random.default_rng(0).standard_normal(network.input_shape).astype(np.float32)
         self.progress.say(f"exporting {network.name} to {goal.format}")
         with TemporaryDirectory() as name:
-            return self.file(export(network, goal, Path(name), inputs))
+            return self.file(export(network, goal, Path(name), inputs), layers)

@@ -11,6 +11,7 @@ from edgekit.files import new_folder
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.folder import Record, RunFolder
+from edgekit.pipeline.layer_times import times_of
 from edgekit.pipeline.proof import check_sparsity, prove
 from edgekit.pipeline.rows import latency, step_row, val_others
 from edgekit.pipeline.summary import summarize
@@ -47,7 +48,9 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
             },
         }
     )
-    report = summarize(assessor, sides, shipped, (*rows, last), parity)
+    report = summarize(assessor, sides, shipped, (*rows, last), parity).model_copy(
+        update={"layer_times": times_of(assessor, shipped)}
+    )
     write_page(report, folder.path)
     report.write(folder.path)
     return report

@@ -57,6 +57,7 @@ def render(report: Report) -> str:
         layers=layer_views(report.layers),
         tradeoff=tradeoff,
         layer_plots=layer_plots,
+        times=report.layer_times,
         profile=_measurement(report.profile or {}),
         samples=len((report.profile or {}).get("samples_ns", ())),
         inputs=_inputs(report),
@@ -85,6 +86,7 @@ def _inputs(report: Report) -> list[Fact]:
 
 def _plots(report: Report) -> tuple[Plot | None, list[Plot]]:
     from edgekit.report_html.layer_plots import layer_plot
+    from edgekit.report_html.layer_time_plot import layer_time_plot
     from edgekit.report_html.tradeoff_plot import tradeoff_plot
 
     plots = [
@@ -102,5 +104,6 @@ def _plots(report: Report) -> tuple[Plot | None, list[Plot]]:
             value=lambda row: row.memory_access_bytes,
             text=lambda value: human_bytes(value) if value else "0",
         ),
+        layer_time_plot(report.layer_times) if report.layer_times else None,
     ]
     return tradeoff_plot(report), [plot for plot in plots if plot is not None]

@@ -47,7 +47,7 @@ def layer_plot(
         return None
     groups = _groups(layers)
     colours = dict(zip(dict.fromkeys(groups.values()), SERIES, strict=False))
-    names = [_short(row.name or f"({row.operator})") for row in rows]
+    names = [short(row.name or f"({row.operator})") for row in rows]
     left, height = CHARACTER * max(map(len, names)) + 10, ROW * len(rows) + LEGEND + AXIS
     with drawing():
         figure = Figure(figsize=(WIDTH / UNITS_PER_INCH, height / UNITS_PER_INCH))
@@ -99,7 +99,7 @@ def _legend(axes: Axes, colours: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
     axes.legend(
-        handles=[Patch(color=colour, label=_short(group)) for group, colour in colours.items()],
+        handles=[Patch(color=colour, label=short(group)) for group, colour in colours.items()],
         ncols=2,
         loc="upper right",
         bbox_to_anchor=(1, 1),
@@ -126,7 +126,7 @@ def _groups(layers: Sequence[LayerRow]) -> dict[str, str]:
     return {operator: operator if operator in own else OTHER for operator in names}
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """Long paths lose their middle: what tells layers apart stands at both ends."""
     half = NAME_LENGTH // 2
     return name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"

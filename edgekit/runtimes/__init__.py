@@ -11,7 +11,10 @@ edgekit, because it is handed to `devices/runner.py` alone, on this machine or o
 - `version() -> str` and `precisions() -> list[str]`: what a float file can run in on this processor;
 - `Session(path, threads, options)` with `feed(batch)`, `invoke()`, `result()`, `run(batch)` and `executed()`; one
   that times inferences in a loop of its own has `measure(warmup_seconds, min_seconds, min_samples)` too, which gives
-  `samples_ns`, `warmup_ns`, `clock_ns` (the clock's step) and `peak_rss_bytes`.
+  `samples_ns`, `warmup_ns`, `clock_ns` (the clock's step) and `peak_rss_bytes`;
+- `Profiled(path, threads, options)` with `feed(batch)`, `invoke()`, `start()` where the warm-up ends, and
+  `operators()`: for each operator in the order in which they run its `name`, `kind`, `parts` (names in the file, where
+  the runtime tells them) and `times_ns`, of each inference since the start or their mean alone.
 
 A session works in the process's folder; what it leaves in `kept/` there is brought back from the device.
 """

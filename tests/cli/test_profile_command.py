@@ -13,6 +13,7 @@ from edgekit.measurement import DeviceState, Executed, Profile
 from edgekit.pipeline import evaluating, profiling
 from edgekit.pipeline.evaluating import Evaluation
 from edgekit.pipeline.profiling import CostProfile
+from edgekit.report import LayerTime, LayerTimes
 
 
 def run(*arguments: str) -> Result:
@@ -65,9 +66,41 @@ def test_a_measured_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "p50 1.500 ms, p90 2.000 ms" in text
     assert "proxy:onnxruntime on some CPU" in text
     assert "52 in int8, 1 in f32" in text
+    assert "half within 0.500 ms of the median" in text
+    assert "first inference 9.00 ms" in text
+    assert "steady" in text
     latency = json.loads(run("profile", "somewhere", "--json").stdout)["latency"]
     assert latency["p50_ms"] == 1.5
     assert len(latency["samples_ns"]) == 100
+
+
+def test_the_time_of_each_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = LayerTimes(
+        source="measured:some CPU",
+        runtime="openvino",
+        runtime_version="2026.4",
+        threads=2,
+        inferences=50,
+        rows=(
+            LayerTime(name="stem", operators=("Convolution",), time_ns=4e5, macs=15, memory_access_bytes=2),
+            LayerTime(name="head", operators=("MatMul",), time_ns=6e5, macs=85, memory_access_bytes=3),
+        ),
+    )
+    asked: list[object] = []
+
+    def answered(*_: object, layers: bool, **__: object) -> CostProfile:
+        asked.append(layers)
+        return CostProfile("x", None, measured(), times if layers else None)
+
+    monkeypatch.setattr(profiling, "profile", answered)
+    text = run("profile", "somewhere", "--layers").stdout
+    for value in ("15.0 %", "40.0 %", "0.400 ms", "MatMul", "mean of 50", "openvino 2026.4"):
+        assert value in text, value
+    document = json.loads(run("profile", "somewhere", "--layers", "--json").stdout)
+    assert [row["time_ns"] for row in document["layer_times"]["rows"]] == [4e5, 6e5]
+    assert json.loads(run("profile", "somewhere", "--json").stdout)["layer_times"] is None
+    assert "40.0 %" not in run("profile", "somewhere").stdout
+    assert asked == [True, True, False, False]
 
 
 def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:

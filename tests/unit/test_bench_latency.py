@@ -54,7 +54,8 @@ class Scripted:
 
 
 def timed(*samples_ns: int, clock_ns: int = 1) -> Script:
-    values = {"samples_ns": list(samples_ns), "clock_ns": clock_ns, "warmup_ns": [9], "load_ns": 7}
+    values = {"samples_ns": list(samples_ns), "clock_ns": clock_ns, "warmup_ns": [9, 8], "load_ns": 7}
+    values |= {"cores": [], "peak_rss_bytes": 5_000_000}
     return lambda job: Answer({**values, "version": "1.0", "executed": EXECUTED})
 
 
@@ -86,7 +87,9 @@ def test_blocks_alternate_and_each_is_a_run_of_its_own(tmp_path: Path) -> None:
     profile = outcomes["b"]
     assert isinstance(profile, Profile)
     assert profile.blocks_ns == ((100, 200),) * 3
-    assert profile.warmup_ns == ((9,),) * 3
+    assert profile.warmup_ns == ((9, 8),) * 3
+    assert profile.first_ns == (9, 9, 9)
+    assert profile.peak_rss_bytes == (5_000_000,) * 3
     assert profile.load_ns == (7, 7, 7)
     assert (profile.threads, profile.runtime_version, profile.device) == (2, "1.0", "scripted")
     assert (profile.before.facts["calls"], profile.after.facts["calls"]) == ("0", "9")
