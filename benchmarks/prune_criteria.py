@@ -1,4 +1,4 @@
-"""Which criterion keeps most: `python benchmarks/prune_criteria.py run`, then `… table` writes docs/pruning.md.
+"""Which criterion keeps most: `python benchmarks/prune_criteria.py`, then `prune_criteria_table.py` for docs/pruning.md.
 
 Families on the built-in data, baselines as `compress` trains them, three seeds that were named beforehand; each method
 prunes the same network to the same MACs, and each is given the same short recovery. Beside ours stands Torch-Pruning's
@@ -19,7 +19,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from prune_criteria_table import MARGIN, write_table
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
@@ -57,8 +56,6 @@ THEIRS = "torch-pruning"
 RECOVERY = RecoverOptions(kind="recover", epochs=4, learning_rate=0.05)
 SAMPLES, SWEEP = 128, 200
 """Pictures that criteria look at; steps in which Torch-Pruning goes from the whole network to none of it."""
-
-app = typer.Typer(add_completion=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +188,7 @@ def result(subject: Subject, share: float, pruned: Model) -> dict[str, Any]:
         raise RuntimeError(f"{macs:,} MACs are more than {share:g} of {subject.macs:,}")
     return {
         "macs": macs / subject.macs,
+        "epochs": RECOVERY.epochs,
         **{f"{split}_before": value for split, value in before.items()},
         **{f"{split}_after": value for split, value in after.items()},
     }
@@ -225,8 +223,7 @@ FAILURES = (RuntimeError, ValueError, TypeError, IndexError, KeyError, Attribute
 """What a network raises that another's pruner left with sizes that do not fit."""
 
 
-@app.command()
-def run(
+def main(
     family: Annotated[list[str] | None, typer.Option()] = None,
     seed: Annotated[list[int] | None, typer.Option()] = None,
     method: Annotated[list[str] | None, typer.Option(help='"l2 global", …, torch-pruning')] = None,
@@ -248,16 +245,5 @@ def run(
                 print(json.dumps(row), flush=True)
 
 
-@app.command()
-def table(
-    results: Annotated[Path, typer.Option()] = Path("runs/prune-criteria.jsonl"),
-    page: Annotated[Path, typer.Option()] = Path("docs/pruning.md"),
-) -> None:
-    """Write the tables between their marks in the page, and print them."""
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    print(write_table(rows, page, epochs=RECOVERY.epochs, theirs=THEIRS))
-    print(f"(a loss of up to {MARGIN} point on a family's mean counts as none)")
-
-
 if __name__ == "__main__":
-    app()
+    typer.run(main)

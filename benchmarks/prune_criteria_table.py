@@ -1,34 +1,43 @@
-"""The tables of `prune_criteria.py`: what each method keeps, and how they compare in pairs."""
+"""What `prune_criteria.py` found, as docs/pruning.md shows it: `python benchmarks/prune_criteria_table.py`.
+
+What each method keeps, and how they compare in pairs; what was not run has no entry.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import typer
 from scipy.stats import bootstrap
 
 Row = dict[str, Any]
 Cell = tuple[str, float]
 """A family, and the share of its MACs that is left."""
+THEIRS = "torch-pruning"
 BEGIN, END = "<!-- prune-criteria -->", "<!-- /prune-criteria -->"
 MARGIN = 1.0
 """Points: a family's mean may fall so far short."""
 
 
-def write_table(rows: Sequence[Row], page: Path, *, epochs: int, theirs: str) -> str:
-    """Put the tables between their marks in the page; gives what was written."""
-    best = best_of(rows, theirs)
-    text = "\n".join((*accuracies(rows, epochs), "", *comparisons(rows, best, theirs), ""))
+def main(
+    results: Annotated[Path, typer.Option()] = Path("runs/prune-criteria.jsonl"),
+    page: Annotated[Path, typer.Option()] = Path("docs/pruning.md"),
+) -> None:
+    """Write the tables between their marks in the page, and print them."""
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    text = "\n".join((*accuracies(rows), "", *comparisons(rows, best_of(rows)), ""))
     before, mark, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not mark or not end:
         raise SystemExit(f"{page} has no marks {BEGIN} … {END}")
     page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
-    return text
+    print(text)
 
 
 def values(rows: Sequence[Row], method: str, figure: str) -> dict[tuple[str, float, int], float]:
@@ -44,9 +53,9 @@ def methods_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["method"] for row in rows))
 
 
-def best_of(rows: Sequence[Row], theirs: str) -> str:
+def best_of(rows: Sequence[Row]) -> str:
     """Ours with the highest mean after recovery on the split that decisions are taken on, of those that always work."""
-    found = {method: values(rows, method, "val_after") for method in methods_of(rows) if method != theirs}
+    found = {method: values(rows, method, "val_after") for method in methods_of(rows) if method != THEIRS}
     most = max(len(own) for own in found.values())
     return max(
         (method for method, own in found.items() if len(own) == most),
@@ -54,17 +63,20 @@ def best_of(rows: Sequence[Row], theirs: str) -> str:
     )
 
 
-def accuracies(rows: Sequence[Row], epochs: int) -> list[str]:
+def accuracies(rows: Sequence[Row]) -> list[str]:
     """A row a family and share, a column a method: before → after, the mean over seeds."""
-    methods = methods_of(rows)
+    methods, epochs = methods_of(rows), max(row.get("epochs", 0) for row in rows)
     cells = sorted({(row["family"], row["share"]) for row in rows}, key=lambda cell: (cell[0], -cell[1]))
-    whole = defaultdict(dict)  # type: ignore[var-annotated]
+    whole: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
         if "failed" not in row:
             whole[row["family"]][row["seed"]] = 100 * row["whole_test"]
-    lines = [
+    said = (
         "Percent on the test split (top-1; IoU for UNeXt), mean over seeds: right after pruning → after the same "
-        f"recovery of {epochs} epochs.",
+        f"recovery of {epochs} epochs."
+    )
+    lines = [
+        said,
         "",
         f"| network | fewer MACs | {' | '.join(methods)} |",
         f"|---|---|{'---|' * len(methods)}",
@@ -86,11 +98,14 @@ def entry(rows: Sequence[Row], method: str, cell: Cell) -> str:
     return f"{before:.1f} → {after:.1f}"
 
 
-def comparisons(rows: Sequence[Row], best: str, theirs: str) -> list[str]:
+def comparisons(rows: Sequence[Row], best: str) -> list[str]:
     """The best of ours against each other method, in pairs of the same network, share and seed."""
-    lines = [
+    said = (
         f"`{best}` keeps most of ours on the decision split. Against the others after recovery, on the test split, "
-        "in pairs (same network, MACs and seed; 95 % interval by BCa bootstrap):",
+        "in pairs (same network, MACs and seed; 95 % interval by BCa bootstrap):"
+    )
+    lines = [
+        said,
         "",
         f"| {best} against | pairs | mean difference, points | 95 % | worst network and share (mean over seeds) |",
         "|---|---|---|---|---|",
@@ -104,18 +119,18 @@ def comparisons(rows: Sequence[Row], best: str, theirs: str) -> list[str]:
         gains = {key: own[key] - other[key] for key in shared}
         mean, (low, high) = interval(list(gains.values()))
         worst, where = worst_cell(gains)
-        said = f"{worst:+.1f}: {where[0]}, {100 * (1 - where[1]):.0f} % fewer"
-        lines.append(f"| {method} | {len(shared)} | {mean:+.2f} | {low:+.2f} … {high:+.2f} | {said} |")
-    lines.extend(["", *verdict(rows, best, theirs), *failures(rows)])
+        place = f"{worst:+.1f}: {where[0]}, {100 * (1 - where[1]):.0f} % fewer"
+        lines.append(f"| {method} | {len(shared)} | {mean:+.2f} | {low:+.2f} … {high:+.2f} | {place} |")
+    lines.extend(["", *verdict(rows, best), *failures(rows)])
     return lines
 
 
-def verdict(rows: Sequence[Row], best: str, theirs: str) -> list[str]:
+def verdict(rows: Sequence[Row], best: str) -> list[str]:
     """Whether ours is within the margin everywhere and better on average, said either way."""
-    own, other = values(rows, best, "test_after"), values(rows, theirs, "test_after")
+    own, other = values(rows, best, "test_after"), values(rows, THEIRS, "test_after")
     gains = {key: own[key] - other[key] for key in own if key in other}
     if not gains:
-        return [f"{theirs} gave no network to compare with."]
+        return [f"{THEIRS} gave no network to compare with."]
     short = {cell: mean for cell, mean in cell_means(gains).items() if mean < -MARGIN}
     where = ", ".join(
         f"{family} at {100 * (1 - share):.0f} % ({mean:+.1f})" for (family, share), mean in short.items()
@@ -123,7 +138,7 @@ def verdict(rows: Sequence[Row], best: str, theirs: str) -> list[str]:
     average = float(np.mean(list(gains.values())))
     side = "better" if average > 0 else "not better"
     inside = f"within {MARGIN:g} point of it everywhere" if not short else f"short by more in: {where}"
-    return [f"Against {theirs}: {side} on average ({average:+.2f} points), {inside}."]
+    return [f"Against {THEIRS}: {side} on average ({average:+.2f} points), {inside}."]
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
@@ -158,3 +173,7 @@ def worst_cell(gains: Mapping[tuple[str, float, int], float]) -> tuple[float, Ce
     means = cell_means(gains)
     where = min(means, key=means.__getitem__)
     return means[where], where
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -72,7 +72,7 @@ class PeakMemoryCounter(Products):
 
     def __call__(self) -> int:
         """Bytes at the peak of what is left."""
-        return round(self._at.max(initial=0))
+        return round(float(self._at.max(initial=0)))
 
     def _schedule(self) -> None:
         sizes = dict(zip(self._nodes, self.terms, strict=True))

@@ -33,7 +33,7 @@ def analysed(module: nn.Module) -> tuple[nn.Module, ChannelGraph]:
     return module.eval(), channel_graph(trace(module, SHAPE))
 
 
-def scores(module: nn.Module, criterion: Criterion, weight: str = "0.weight") -> list[float]:
+def scores(module: nn.Module, criterion: Criterion, weight: str = "first.weight") -> list[float]:
     """By output channel of a layer."""
     module, channels = analysed(module)
     found = importance(module, channels, criterion, evidence() if needs_evidence(criterion) else None)
@@ -44,23 +44,30 @@ def least(values: list[float]) -> int:
     return values.index(min(values))
 
 
-class Two(nn.Sequential):
+class Two(nn.Module):
     """Six channels between two convolutions; what the second reads is as large for each."""
 
-    def __init__(self, *between: nn.Module) -> None:
+    def __init__(self, between: nn.Module | None = None) -> None:
         torch.manual_seed(0)
-        super().__init__(nn.Conv2d(3, 6, 1), *between, nn.Conv2d(6, 4, 1))
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 4, 1)
+        self.between = between or nn.Identity()
         with torch.no_grad():
-            self[-1].weight.fill_(1.0)
-            self[0].bias.zero_()
+            self.last.weight.fill_(1.0)
+            assert self.first.bias is not None
+            self.first.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.between(self.first(x)))
+        return y
 
 
 def test_l1_and_l2_differ_where_they_should() -> None:
     layers = Two()
     with torch.no_grad():
-        layers[0].weight.fill_(5.0)
-        layers[0].weight[0] = torch.tensor([3.0, 0, 0])[:, None, None]  # L1 3, L2² 9
-        layers[0].weight[1] = 1.5  # L1 4.5, L2² 6.75
+        layers.first.weight.fill_(5.0)
+        layers.first.weight[0] = torch.tensor([3.0, 0, 0])[:, None, None]  # L1 3, L2² 9
+        layers.first.weight[1] = 1.5  # L1 4.5, L2² 6.75
     assert least(scores(layers, "l1")) == 0
     assert least(scores(layers, "l2")) == 1
 
@@ -87,8 +94,8 @@ def test_batch_norm_scale_without_batch_norm_is_refused() -> None:
 def test_a_channel_that_never_fires_goes_first_whatever_its_weights(criterion: Criterion) -> None:
     layers = Two(nn.ReLU())
     with torch.no_grad():
-        layers[0].weight[DEAD] = 4.0
-        layers[0].bias[DEAD] = -1000.0
+        layers.first.weight[DEAD] = 4.0
+        layers.first.get_parameter("bias")[DEAD] = -1000.0
     assert least(scores(layers, "l2")) != DEAD
     found = scores(layers, criterion)
     assert least(found) == DEAD
@@ -102,8 +109,8 @@ def test_taylor_is_the_change_of_the_loss_where_that_is_linear() -> None:
         without = Two()
         without.load_state_dict(layers.state_dict())
         with torch.no_grad():
-            without[1].weight[:, channel] = 0
-            halves = evidence().images.split(16)
+            without.last.weight[:, channel] = 0
+            halves = (evidence().images[:16], evidence().images[16:])
             changes = [layers(half).mean() - without(half).mean() for half in halves]
         # Its producer and its consumer each see the whole change: a class sums over both.
         expected = torch.stack([(2 * change).square() for change in changes]).mean()
@@ -115,9 +122,9 @@ def test_reconstruction_is_the_share_of_the_error_of_the_first_to_go() -> None:
     found = scores(layers, "reconstruction")
     with torch.no_grad():
         images = evidence().images
-        outputs = layers[1](layers[0](images)) - layers[1].bias[:, None, None]
+        outputs = layers.last(layers.first(images)) - layers.last.get_parameter("bias")[:, None, None]
         parts = [
-            (layers[0](images)[:, [channel]] * layers[1].weight[:, channel, 0, 0][:, None, None])
+            (layers.first(images)[:, [channel]] * layers.last.weight[:, channel, 0, 0][:, None, None])
             for channel in range(6)
         ]
         errors = [float(part.square().sum() / outputs.square().sum()) for part in parts]
@@ -129,8 +136,8 @@ def test_reconstruction_is_the_share_of_the_error_of_the_first_to_go() -> None:
 def test_the_second_to_go_is_the_one_that_the_first_took_along() -> None:
     layers = Two()
     with torch.no_grad():
-        layers[0].weight[1] = -0.9 * layers[0].weight[0]  # together they hardly matter
-        layers[0].weight[2:] = 10.0 * layers[0].weight[2:]
+        layers.first.weight[1] = -0.9 * layers.first.weight[0]  # together they hardly matter
+        layers.first.weight[2:] = 10.0 * layers.first.weight[2:]
     order = torch.tensor(scores(layers, "reconstruction")).argsort().tolist()
     assert set(order[:2]) == {0, 1}
 
@@ -182,5 +189,5 @@ def test_gradients_that_are_not_finite_are_refused() -> None:
     module, channels = analysed(Two())
     broken = evidence()
     broken.images[0, 0, 0, 0] = float("nan")
-    with pytest.raises(InputError, match=r"the gradient of 0\.weight is not finite"):
+    with pytest.raises(InputError, match=r"the gradient of first\.weight is not finite"):
         importance(module, channels, "taylor", broken)

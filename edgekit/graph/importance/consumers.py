@@ -115,7 +115,8 @@ def _windows(
     places = [torch.arange(size) for size in (len(seen), *seen.shape[2 : 2 + len(kernel)])]
     every = torch.cartesian_prod(*places) if len(places) > 1 else places[0][:, None]
     chosen = _some(every, draw, len(value)).unbind(1)
-    return seen[(chosen[0], slice(None), *chosen[1:])].flatten(2)
+    index: tuple[Tensor | slice, ...] = (chosen[0], slice(None), *chosen[1:])
+    return seen[index].flatten(2)
 
 
 def _some(rows: Tensor, draw: torch.Generator, pictures: int = 1) -> Tensor:

@@ -28,9 +28,9 @@ def first_order(module: nn.Module, channels: ChannelGraph, evidence: Evidence) -
             hint="give labelled pictures, or choose the criterion reconstruction",
         )
     found = totals.zeros(channels)
-    batches = zip(evidence.images.split(BATCH), evidence.targets.split(BATCH), strict=True)
-    for count, (images, targets) in enumerate(batches, start=1):
-        products = _products(module, images, targets, evidence)
+    for count, start in enumerate(range(0, len(evidence.images), BATCH), start=1):
+        batch = slice(start, start + BATCH)
+        products = _products(module, evidence.images[batch], evidence.targets[batch], evidence)
         change = totals.zeros(channels)
         for slot in channels.slots:
             if slot.parameter in products:
@@ -44,11 +44,9 @@ def _products(module: nn.Module, images: Tensor, targets: Tensor, evidence: Evid
     values = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
     outputs = torch.func.functional_call(module, values, (images,))
     loss = evidence.loss(outputs, targets)
-    gradients = torch.autograd.grad(loss, list(values.values()), allow_unused=True)
+    gradients = torch.autograd.grad(loss, list(values.values()), materialize_grads=True)
     products = {}
     for (name, value), gradient in zip(values.items(), gradients, strict=True):
-        if gradient is None:
-            continue
         if not bool(torch.isfinite(gradient).all()):
             raise InputError(
                 f"the gradient of {name} is not finite",
