@@ -1,4 +1,4 @@
-"""Which criterion keeps most: `python benchmarks/prune_criteria.py`, then `prune_criteria_table.py` for docs/pruning.md.
+"""Which criterion keeps most: `python benchmarks/prune_criteria.py`, then `prune_criteria_table.py` for its tables.
 
 Families on the built-in data, baselines as `compress` trains them, three seeds that were named beforehand; each method
 prunes the same network to the same MACs, and each is given the same short recovery. Beside ours stands Torch-Pruning's
@@ -24,13 +24,12 @@ from torch import Tensor, nn
 from edgekit.errors import EdgekitError
 from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost
-from edgekit.graph.importance import needs_evidence
 from edgekit.graph.trace import trace
 from edgekit.model import Model
 from edgekit.pipeline.baseline import baseline
 from edgekit.pipeline.job import Job, resolve
 from edgekit.progress import Progress, Silent
-from edgekit.recipe import Criterion, RecoverOptions, Scope
+from edgekit.recipe import LOOK_AT_PICTURES, Criterion, RecoverOptions, Scope
 from edgekit.request import Request
 from edgekit.stages import Context
 from edgekit.stages.evidence import evidence_of
@@ -50,7 +49,6 @@ OURS: tuple[tuple[Criterion, Scope], ...] = (
     ("taylor", "global"),
     ("taylor", "layer"),
     ("reconstruction", "global"),
-    ("reconstruction", "layer"),
 )
 THEIRS = "torch-pruning"
 RECOVERY = RecoverOptions(kind="recover", epochs=4, learning_rate=0.05)
@@ -80,15 +78,13 @@ class Subject:
             file_bytes=lambda _: 0,
         )
 
-    def accuracies(self, model: Model) -> dict[str, float]:
-        """On the split that decisions are taken on, and on the one that is reported."""
-        found = {}
-        for name, split in (("val", self.job.data.val), ("test", self.job.data.test)):
-            assert split is not None
-            right = score(model.task, outputs(model.module, split, "cpu"), split)
-            assert right is not None
-            found[name] = right.value
-        return found
+    def accuracy(self, model: Model) -> float:
+        """On the test split."""
+        split = self.job.data.test
+        assert split is not None
+        right = score(model.task, outputs(model.module, split, "cpu"), split)
+        assert right is not None
+        return right.value
 
 
 class Said(Silent):
@@ -101,7 +97,10 @@ class Said(Silent):
 def opened(family: str, seed: int, progress: Progress) -> Subject:
     job = resolve(Request(model=family, target="host", seed=seed))
     model = baseline(job, progress)
-    return Subject(job, model, cost(model.module, model.input_shape).macs)
+    macs = multiply_accumulates(model.module, torch.zeros(model.input_shape))
+    if macs != cost(model.module, model.input_shape).macs:
+        raise SystemExit(f"{family} has other operators than this benchmark counts")
+    return Subject(job, model, macs)
 
 
 def pruned_by_us(subject: Subject, wanted: list[tuple[str, float]]) -> Iterator[tuple[str, float, Model]]:
@@ -113,7 +112,7 @@ def pruned_by_us(subject: Subject, wanted: list[tuple[str, float]]) -> Iterator[
         for share in LEFT:
             method = f"{criterion} {scope}"
             if (method, share) in wanted:
-                ranking = Ranking(criterion, scope, (), evidence if needs_evidence(criterion) else None)
+                ranking = Ranking(criterion, scope, (), evidence if criterion in LOOK_AT_PICTURES else None)
                 allowed = {"macs": int(share * subject.macs)}
                 yield (
                     method,
@@ -180,25 +179,26 @@ def multiply_accumulates(module: nn.Module, example: Tensor) -> int:
 
 def result(subject: Subject, share: float, pruned: Model) -> dict[str, Any]:
     """Accuracy before and after the recovery that all are given."""
-    before = subject.accuracies(pruned)
-    recovered = Recover(RECOVERY).apply(pruned, subject.context)
-    after = subject.accuracies(recovered)
-    macs = cost(pruned.module, pruned.input_shape).macs
+    macs = multiply_accumulates(pruned.module, torch.zeros(pruned.input_shape))
     if macs > share * subject.macs:
         raise RuntimeError(f"{macs:,} MACs are more than {share:g} of {subject.macs:,}")
+    recovered = Recover(RECOVERY).apply(pruned, subject.context)
+    told = recovered.lineage[-1].details
     return {
         "macs": macs / subject.macs,
         "epochs": RECOVERY.epochs,
-        **{f"{split}_before": value for split, value in before.items()},
-        **{f"{split}_after": value for split, value in after.items()},
+        "val_before": told["val_accuracy_before"],
+        "val_after": told["val_accuracy_after"],
+        "test_before": subject.accuracy(pruned),
+        "test_after": subject.accuracy(recovered),
     }
 
 
 def study(family: str, seed: int, wanted: list[tuple[str, float]]) -> Iterator[dict[str, Any]]:
     """A row a result, as they come; a method that fails says why, for every share that it could not give."""
     subject = opened(family, seed, Said())
-    whole = {f"whole_{split}": value for split, value in subject.accuracies(subject.model).items()}
     key = {"family": family, "seed": seed}
+    whole = subject.accuracy(subject.model)
     for make in (pruned_by_us, pruned_by_them):
         left = [each for each in wanted if (each[0] == THEIRS) == (make is pruned_by_them)]
         began = time.monotonic()
@@ -206,7 +206,14 @@ def study(family: str, seed: int, wanted: list[tuple[str, float]]) -> Iterator[d
             for method, share, pruned in make(subject, list(left)):
                 found = result(subject, share, pruned)
                 seconds = round(time.monotonic() - began, 1)
-                yield {**key, "method": method, "share": share, "seconds": seconds, **whole, **found}
+                yield {
+                    **key,
+                    "method": method,
+                    "share": share,
+                    "seconds": seconds,
+                    "whole_test": whole,
+                    **found,
+                }
                 left.remove((method, share))
                 began = time.monotonic()
         except (EdgekitError, *FAILURES) as error:
@@ -234,7 +241,8 @@ def main(
     results.parent.mkdir(parents=True, exist_ok=True)
     lines = results.read_text().splitlines() if results.exists() else []
     done = {(row["family"], row["seed"], row["method"], row["share"]) for row in map(json.loads, lines)}
-    methods = method or [*(" ".join(each) for each in OURS), THEIRS]
+    known = [*(" ".join(each) for each in OURS), THEIRS]
+    methods = [each for each in known if not method or each in method]
     for name in family or FAMILIES:
         for number in seed or SEEDS:
             every = [(each, share) for each in methods for share in LEFT]

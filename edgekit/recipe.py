@@ -30,6 +30,12 @@ Criterion = Literal["l1", "l2", "batch-norm-scale", "taylor", "reconstruction"]
 """What a channel matters by; see `graph/importance`."""
 Scope = Literal["global", "layer"]
 """Channels compete with those of all layers, or every layer loses about the same share."""
+LOOK_AT_PICTURES: frozenset[Criterion] = frozenset(("taylor", "reconstruction"))
+BEST: Criterion = "l2"
+"""What keeps most (docs/pruning.md), where there are pictures."""
+BEST_OF_WEIGHTS: Criterion = "l2"
+"""What keeps most of those that look at weights alone."""
+BEST_SCOPE: Scope = "global"
 HALF: Mapping[Resource, float] = {"macs": 0.5}
 """What pruning is held to where nothing is said."""
 
@@ -49,8 +55,8 @@ class PruneOptions(Frozen):
     """Bytes of activations that are alive at once."""
     size: float | None = Field(default=None, gt=0)
     """Bytes of the float file, as the target's exporter writes it."""
-    criterion: Criterion = "l2"
-    scope: Scope = "global"
+    criterion: Criterion = BEST
+    scope: Scope = BEST_SCOPE
     protect: tuple[str, ...] = ()
     """Layers that keep their weights as they are, by the network's own names; a block's name is all its layers."""
     samples: int = Field(default=256, ge=16)

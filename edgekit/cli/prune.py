@@ -11,8 +11,8 @@ from edgekit.cli.listing import print_facts, print_table
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
 from edgekit.errors import InputError
+from edgekit.recipe import BEST, BEST_OF_WEIGHTS, BEST_SCOPE, PruneOptions
 from edgekit.recipe import Criterion as CriterionName
-from edgekit.recipe import PruneOptions
 from edgekit.recipe import Scope as ScopeName
 from edgekit.request import Request
 from edgekit.units import human_bytes, human_count
@@ -43,10 +43,11 @@ MemoryAccess = Annotated[float | None, _budget("--memory-access", "the bytes tha
 PeakMemory = Annotated[float | None, _budget("--peak-memory", "the bytes of activations alive at once")]
 FileSize = Annotated[float | None, _budget("--size", "the bytes of the float file (with --target)")]
 Criterion = Annotated[
-    CriterionName,
+    CriterionName | None,
     typer.Option(
         "--criterion",
-        help="What a channel matters by. taylor and reconstruction look at pictures: give --data.",
+        help="What a channel matters by; taylor and reconstruction look at pictures: give --data. "
+        f"Default: {BEST} with --data, {BEST_OF_WEIGHTS} without.",
     ),
 ]
 Data = Annotated[
@@ -89,8 +90,8 @@ def prune(
     memory_access: MemoryAccess = None,
     peak_memory: PeakMemory = None,
     size: FileSize = None,
-    criterion: Criterion = "l2",
-    scope: Scope = "global",
+    criterion: Criterion = None,
+    scope: Scope = BEST_SCOPE,
     protect: Protect = None,
     data: Data = None,
     target: Target = None,
@@ -119,7 +120,12 @@ def prune(
         }
         found = run(
             subject,
-            options=_options(budgets, criterion=criterion, scope=scope, protect=tuple(protect or ())),
+            options=_options(
+                budgets,
+                criterion=criterion or (BEST if data else BEST_OF_WEIGHTS),
+                scope=scope,
+                protect=tuple(protect or ()),
+            ),
             data=data,
             target=target,
             weights=weights,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +19,10 @@ from edgekit.errors import InputError
 from edgekit.exporters import export
 from edgekit.graph.channels import ChannelGraph, Group
 from edgekit.graph.cost import Cost, cost
-from edgekit.graph.importance import needs_evidence
 from edgekit.model import Model, Task
 from edgekit.pipeline.loading import open_network
 from edgekit.progress import Progress, Silent
-from edgekit.recipe import PruneOptions, Resource, allowance
+from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
 from edgekit.request import Size
 from edgekit.stages.evidence import evidence_of
 from edgekit.stages.pruning import Pruned, Ranking, figures, prune_to_file
@@ -146,7 +146,7 @@ def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> Non
         raise InputError(
             "--size is that of the file, and no target says which file it is", hint="give --target"
         )
-    if needs_evidence(options.criterion) and data is None:
+    if options.criterion in LOOK_AT_PICTURES and data is None:
         raise InputError(
             f"the criterion {options.criterion} looks at pictures, and there are none",
             hint="give --data DIR (or digits), or choose --criterion l2, which looks at weights alone",
@@ -155,7 +155,7 @@ def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> Non
 
 def _ranking(options: PruneOptions, network: Model, data: Path | None, progress: Progress) -> Ranking:
     evidence = None
-    if needs_evidence(options.criterion):
+    if options.criterion in LOOK_AT_PICTURES:
         pictures = load_data(data, task=network.task, preprocessing=network.preprocessing, progress=progress)
         if network.labels and pictures.labels and pictures.labels != network.labels:
             raise InputError(f"{data} has other classes than {network.name}", hint="give the data it learned")
@@ -166,6 +166,7 @@ def _ranking(options: PruneOptions, network: Model, data: Path | None, progress:
 def _file_bytes(goal: Target) -> Callable[[Model], int]:
     """The size of the float file that the target's exporter makes."""
 
+    @cache
     def made(network: Model) -> int:
         known = np.zeros(network.input_shape, dtype=np.float32)
         with TemporaryDirectory() as folder:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import cost
 from edgekit.graph.counters import counter_of
-from edgekit.graph.importance import needs_evidence
 from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.trace import trace
+from edgekit.metrics import metric_of
 from edgekit.model import Event, Model
-from edgekit.recipe import PruneOptions, RecoverOptions, Resource, allowance
+from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, RecoverOptions, Resource, allowance
 from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.evidence import evidence_of
 from edgekit.stages.pruning import Pruned, Ranking, changed_widths, figures, prune, prune_to_file, widths
@@ -33,6 +34,7 @@ class Prune:
         out.
         """
         need_labels(context)
+        context = replace(context, file_bytes=cache(context.file_bytes))  # a file takes seconds to make
         now = self._figures(model, context)
         start = self._figures(context.baseline, context)
         allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
@@ -81,7 +83,7 @@ class Prune:
         options, multiple = self.options, context.target.channel_multiple
         evidence = (
             evidence_of(context.data, model.task, options.samples)
-            if needs_evidence(options.criterion)
+            if options.criterion in LOOK_AT_PICTURES
             else None
         )
         ranking = Ranking(options.criterion, options.scope, options.protect, evidence)
@@ -112,7 +114,7 @@ def _said(step: int, pruned: Pruned, recovered: Model) -> str:
     ]
     return (
         f"step {step}: {event.details['macs_after']:,} MACs, masked difference {pruned.removal.difference:.1e}, "
-        f"accuracy {' → '.join(accuracies)}"
+        f"{metric_of(recovered.task).name} {' → '.join(accuracies)}"
     )
 
 

@@ -18,7 +18,7 @@ from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
-from edgekit.recipe import Criterion, Resource, Scope
+from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
 from edgekit.stages.sparsity import parse, project
 from edgekit.units import human_bytes
 
@@ -30,15 +30,15 @@ FILE_TRIALS = 4
 class Ranking:
     """How channels compete."""
 
-    criterion: Criterion = "l2"
-    scope: Scope = "global"
+    criterion: Criterion = BEST_OF_WEIGHTS
+    scope: Scope = BEST_SCOPE
     protected: tuple[str, ...] = ()
     """Layers that stay as they are."""
     evidence: Evidence | None = None
     """What `taylor` and `reconstruction` look at."""
 
 
-MAGNITUDE = Ranking()
+BY_WEIGHTS = Ranking()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def prune(
     *,
     allowed: Mapping[Resource, int],
     multiple: int,
-    ranking: Ranking = MAGNITUDE,
+    ranking: Ranking = BY_WEIGHTS,
     channels: ChannelGraph | None = None,
 ) -> Pruned:
     """Remove the least important channels until no more than `allowed` is left; `size` is that of float weights.

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from edgekit.errors import InputError
 from edgekit.graph.channels import ChannelGraph, channel_graph
-from edgekit.graph.importance import Evidence, importance, needs_evidence
+from edgekit.graph.importance import Evidence, importance
 from edgekit.graph.importance.consumers import watch
 from edgekit.graph.trace import trace
-from edgekit.recipe import Criterion
+from edgekit.recipe import LOOK_AT_PICTURES, Criterion
 
 SHAPE = (1, 3, 8, 8)
 DEAD = 2
@@ -36,7 +36,7 @@ def analysed(module: nn.Module) -> tuple[nn.Module, ChannelGraph]:
 def scores(module: nn.Module, criterion: Criterion, weight: str = "first.weight") -> list[float]:
     """By output channel of a layer."""
     module, channels = analysed(module)
-    found = importance(module, channels, criterion, evidence() if needs_evidence(criterion) else None)
+    found = importance(module, channels, criterion, evidence() if criterion in LOOK_AT_PICTURES else None)
     return [found[name] for name in channels.producers()[weight].tolist()]
 
 

@@ -13,7 +13,7 @@ from edgekit.graph.importance import batch_norm, magnitude, reconstruction, tayl
 from edgekit.graph.importance.evidence import Evidence
 from edgekit.recipe import Criterion
 
-__all__ = ["Evidence", "importance", "needs_evidence"]
+__all__ = ["Evidence", "importance"]
 
 FromWeights = Callable[[nn.Module, ChannelGraph], Tensor]
 FromPictures = Callable[[nn.Module, ChannelGraph, Evidence], Tensor]
@@ -27,11 +27,6 @@ _FROM_PICTURES: Mapping[Criterion, FromPictures] = {
     "taylor": taylor.first_order,
     "reconstruction": reconstruction.error,
 }
-
-
-def needs_evidence(criterion: Criterion) -> bool:
-    """Whether a criterion looks at pictures."""
-    return criterion in _FROM_PICTURES
 
 
 def importance(
