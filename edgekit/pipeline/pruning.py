@@ -119,13 +119,9 @@ def prune(
     before = cost(network.module, network.input_shape)
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
     start = figures(before) | ({"size": file_bytes(network)} if file_bytes else {})
-    allowed = {name: allowance(limit, start[name]) for name, limit in options.budgets.items()}
-    if all(start[name] <= most for name, most in allowed.items()):
-        kept = "; ".join(f"{name} {start[name]:,} of {most:,}" for name, most in allowed.items())
-        raise InputError(f"nothing to remove: {kept} already")
+    allowed = _allowed(options, start)
     show.say(f"pruning {network.name} to {', '.join(f'{most:,} {name}' for name, most in allowed.items())}")
-    ranking = _ranking(options, network, data, show)
-    multiple = goal.channel_multiple if goal else 1
+    multiple, ranking = goal.channel_multiple if goal else 1, _ranking(options, network, data, show)
     if file_bytes:
         pruned = prune_to_file(
             network, allowed=allowed, multiple=multiple, ranking=ranking, file_bytes=file_bytes
@@ -138,6 +134,15 @@ def prune(
     left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
     spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
     return _report(pruned, before=before, after=after, spent=spent, options=options, multiple=multiple)
+
+
+def _allowed(options: PruneOptions, start: Mapping[Resource, int]) -> dict[Resource, int]:
+    """The budgets as counts; raises `InputError` where all are kept already."""
+    allowed = {name: allowance(limit, start[name]) for name, limit in options.budgets.items()}
+    if all(start[name] <= most for name, most in allowed.items()):
+        kept = "; ".join(f"{name} {start[name]:,} of {most:,}" for name, most in allowed.items())
+        raise InputError(f"nothing to remove: {kept} already")
+    return allowed
 
 
 def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> None:

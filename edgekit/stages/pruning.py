@@ -17,7 +17,7 @@ from edgekit.graph.importance import Evidence, importance
 from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
-from edgekit.model import Event, Model
+from edgekit.model import Detail, Event, Model
 from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
 from edgekit.stages.sparsity import parse, project
 from edgekit.units import human_bytes
@@ -91,27 +91,20 @@ def prune(
         layer: pattern for layer, pattern in model.sparsity.items() if _fits(removal.module, layer, pattern)
     }
     project(removal.module, sparsity)
+    details: dict[str, Detail] = {
+        "criterion": ranking.criterion,
+        "scope": ranking.scope,
+        **_removal_details(free, module, choice.removed),
+        # A file's size is reached through that of its weights.
+        **{f"{'weight_bytes' if name == 'size' else name}_allowed": most for name, most in allowed.items()},
+        "channel_multiple": multiple,
+        "masked_difference": removal.difference,
+        "not_judged": _not_judged(free, scores),
+        "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
+    }
+    every = sum(len(group.classes) for group in free.groups)
     event = Event(
-        stage="prune",
-        summary=f"{len(choice.removed)} channels of {sum(len(group.classes) for group in free.groups)} removed",
-        details={
-            "criterion": ranking.criterion,
-            "scope": ranking.scope,
-            "channels_removed": len(choice.removed),
-            "macs_before": counter_of("macs", free, module)(),
-            "macs_after": _macs_left(free, module, choice.removed),
-            **{f"{name}_allowed": most for name, most in allowed.items()},
-            "channel_multiple": multiple,
-            "masked_difference": removal.difference,
-            "widths": changed_widths(widths(free), widths(free, choice.removed)),
-            "frozen": {
-                group.axes[0][0]: group.frozen
-                for group in free.groups
-                if group.frozen and free.touches_weights(group)
-            },
-            "not_judged": _not_judged(free, scores),
-            "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
-        },
+        stage="prune", summary=f"{len(choice.removed)} channels of {every} removed", details=details
     )
     after = model.after(event, module=removal.module, sparsity=sparsity)
     return Pruned(after, removal, free, choice)
@@ -173,10 +166,22 @@ def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
     return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
 
 
-def _macs_left(channels: ChannelGraph, module: nn.Module, removed: Tensor) -> int:
+def _removal_details(channels: ChannelGraph, module: nn.Module, removed: Tensor) -> dict[str, Detail]:
+    """What leaves, by layer, and what may not."""
     counter = counter_of("macs", channels, module)
+    before = counter()
     counter.remove(removed.tolist())
-    return counter()
+    return {
+        "channels_removed": len(removed),
+        "macs_before": before,
+        "macs_after": counter(),
+        "widths": changed_widths(widths(channels), widths(channels, removed)),
+        "frozen": {
+            group.axes[0][0]: group.frozen
+            for group in channels.groups
+            if group.frozen and channels.touches_weights(group)
+        },
+    }
 
 
 def _not_judged(channels: ChannelGraph, scores: Mapping[int, float]) -> list[str]:
