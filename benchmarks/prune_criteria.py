@@ -49,6 +49,7 @@ OURS: tuple[tuple[Criterion, Scope], ...] = (
     ("taylor", "global"),
     ("taylor", "layer"),
     ("reconstruction", "global"),
+    ("reconstruction", "layer"),
 )
 THEIRS = "torch-pruning"
 RECOVERY = RecoverOptions(kind="recover", epochs=4, learning_rate=0.05)

@@ -20,6 +20,7 @@ Row = dict[str, Any]
 Cell = tuple[str, float]
 """A family, and the share of its MACs that is left."""
 THEIRS = "torch-pruning"
+WEIGHTS_ALONE = ("l1 ", "l2 ", "batch-norm-scale ")
 BEGIN, END = "<!-- prune-criteria -->", "<!-- /prune-criteria -->"
 MARGIN = 1.0
 """Points: a family's mean may fall so far short."""
@@ -121,7 +122,9 @@ def comparisons(rows: Sequence[Row], best: str) -> list[str]:
         worst, where = worst_cell(gains)
         place = f"{worst:+.1f}: {where[0]}, {100 * (1 - where[1]):.0f} % fewer"
         lines.append(f"| {method} | {len(shared)} | {mean:+.2f} | {low:+.2f} … {high:+.2f} | {place} |")
-    lines.extend(["", *verdict(rows, best), *failures(rows)])
+    alone = best_of([row for row in rows if row["method"].startswith(WEIGHTS_ALONE)])
+    lines.extend(["", *verdict(rows, best), f"Of those that look at weights alone: `{alone}`."])
+    lines.extend(["", *failures(rows)])
     return lines
 
 

@@ -17,8 +17,9 @@ from edgekit.checkpoint import STRUCTURE, save_model
 from edgekit.data import load_data
 from edgekit.errors import InputError
 from edgekit.exporters import export
-from edgekit.graph.channels import ChannelGraph, Group
-from edgekit.graph.cost import Cost, cost
+from edgekit.graph.channels import ChannelGraph, Group, channel_graph
+from edgekit.graph.cost import Cost, cost, cost_of_graph
+from edgekit.graph.trace import trace
 from edgekit.model import Model, Task
 from edgekit.pipeline.loading import open_network
 from edgekit.progress import Progress, Silent
@@ -116,7 +117,8 @@ def prune(
         width=width,
         seed=seed,
     )
-    before = cost(network.module, network.input_shape)
+    graph = trace(network.module, network.input_shape)
+    before, channels = cost_of_graph(graph, network.module, network.input_shape), channel_graph(graph)
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
     start = figures(before) | ({"size": file_bytes(network)} if file_bytes else {})
     allowed = _allowed(options, start)
@@ -124,10 +126,15 @@ def prune(
     multiple, ranking = goal.channel_multiple if goal else 1, _ranking(options, network, data, show)
     if file_bytes:
         pruned = prune_to_file(
-            network, allowed=allowed, multiple=multiple, ranking=ranking, file_bytes=file_bytes
+            network,
+            allowed=allowed,
+            multiple=multiple,
+            ranking=ranking,
+            channels=channels,
+            file_bytes=file_bytes,
         )
     else:
-        pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking)
+        pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
     if out is not None:
         _save(pruned, out)
     after = cost(pruned.model.module, before.input_shape)

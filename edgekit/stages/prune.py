@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from edgekit.graph.channels import ChannelGraph, channel_graph
-from edgekit.graph.cost import cost
+from edgekit.graph.cost import Cost, cost, cost_of_graph
 from edgekit.graph.counters import counter_of
 from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.trace import trace
@@ -35,26 +35,32 @@ class Prune:
         """
         need_labels(context)
         context = replace(context, file_bytes=cache(context.file_bytes))  # a file takes seconds to make
-        now = self._figures(model, context)
-        start = self._figures(context.baseline, context)
+        graph = trace(model.module, model.input_shape)
+        now = self._figures(model, context, cost_of_graph(graph, model.module, model.input_shape))
+        first = context.baseline
+        start = self._figures(first, context, cost(first.module, model.input_shape))
         allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
         if all(now[name] <= most for name, most in allowed.items()):
             kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
             raise RejectedError(f"nothing to remove: {kept} already")
-        return self._gradually(model, context, now, allowed)
+        return self._gradually(model, context, now, allowed, channel_graph(graph))
 
-    def _figures(self, model: Model, context: Context) -> dict[Resource, int]:
-        found = figures(cost(model.module, model.input_shape))
+    def _figures(self, model: Model, context: Context, spent: Cost) -> dict[Resource, int]:
+        found = figures(spent)
         if self.options.size is not None:
             found["size"] = context.file_bytes(model)
         return found
 
     def _gradually(
-        self, model: Model, context: Context, now: Mapping[Resource, int], allowed: Mapping[Resource, int]
+        self,
+        model: Model,
+        context: Context,
+        now: Mapping[Resource, int],
+        allowed: Mapping[Resource, int],
+        channels: ChannelGraph,
     ) -> Model:
         """Step by step to the budgets, each an equal share of the way; the network is exported once."""
         steps, current = self.options.steps, model
-        channels = channel_graph(trace(model.module, model.input_shape))
         before, done = widths(channels), []
         for step in range(1, steps):
             goal = {name: now[name] - (now[name] - most) * step // steps for name, most in allowed.items()}
