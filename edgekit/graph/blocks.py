@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from edgekit.graph.channels import ChannelGraph, Group
 from edgekit.graph.ladder import Rung, ladder
 from edgekit.recipe import Scope
 
-Block = tuple[float, int, list[int]]
-"""Score, a class of the block (so that equal scores have an order), classes."""
+LAST: Final = 0.25
+"""This share of a layer's channels goes only when nothing else is left: a layer of one or two channels lets nothing
+through, whatever each of them seemed worth."""
+Block = tuple[tuple[bool, float], int, list[int]]
+"""Whether it is of a layer's last ones and its score; a class of it (so that equal scores have an order); classes."""
 
 
 def blocks_of(
@@ -20,7 +24,7 @@ def blocks_of(
     multiple: int,
     scope: Scope,
 ) -> Iterator[Block]:
-    """A component's removable blocks, with scores that never fall.
+    """A component's removable blocks, with ranks that never fall.
 
     In the scope `layer` a block's score is the share of the component that is gone once it left.
     """
@@ -34,7 +38,7 @@ def blocks_of(
         gone += len(names)
         mean = sum(scores[name] for name in names) / len(names)
         floor = gone / whole if scope == "layer" else max(floor, mean)
-        yield floor, names[0], names
+        yield (gone > (1 - LAST) * whole, floor), names[0], names
 
 
 def _free_parts(group: Group, scores: Mapping[int, float], multiple: int) -> Iterator[list[int]]:

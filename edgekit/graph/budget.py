@@ -13,17 +13,8 @@ from torch import Tensor, nn
 from edgekit.errors import BudgetError, InputError
 from edgekit.graph.blocks import Block, blocks_of
 from edgekit.graph.channels import ChannelGraph
-from edgekit.graph.counters import Counter, counter_of
+from edgekit.graph.counters import WORDS, Counter, counter_of, human, said
 from edgekit.recipe import Resource, Scope
-from edgekit.units import human_bytes, human_count
-
-_SAID: Mapping[Resource, str] = {
-    "macs": "MACs",
-    "params": "parameters",
-    "memory_access": "of memory access",
-    "peak_memory": "of activations at once",
-    "size": "of weights",
-}
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,8 @@ def choose(
     """Remove blocks of channels, the least important first, until no more than `allowed` is left.
 
     A block counts only while it helps with a budget that is not kept yet. A group's width stays a multiple of
-    `multiple` and never falls under it, so that kernels run full; groups that have no scores stay. `scope`: blocks
+    `multiple` and never falls under it, so that kernels run full; groups that have no scores stay, and the last of a
+    layer's channels go last (`blocks.LAST`). `scope`: blocks
     of all layers compete, or layers lose about the same share each. Raises `InputError` where nothing can be
     pruned and `BudgetError` where a budget is out of reach.
     """
@@ -76,7 +68,7 @@ class _Heads:
 
     def __init__(self, components: Sequence[Iterator[Block]]) -> None:
         self._components = components
-        self._ready: list[tuple[float, int, list[int], int]] = []
+        self._ready: list[tuple[tuple[bool, float], int, list[int], int]] = []
         for place in range(len(components)):
             self._refill(place)
 
@@ -126,10 +118,8 @@ def _out_of_reach(
     allowed: Mapping[Resource, int], left: Mapping[Resource, int], multiple: int
 ) -> BudgetError:
     name = next(name for name, most in allowed.items() if left[name] > most)
-    human = human_count if name in ("macs", "params") else human_bytes
-    said = _SAID[name]
     return BudgetError(
-        f"pruning cannot reach {human(allowed[name])} {said}: {human(left[name])} are left when every layer is as "
-        f"narrow as it can be (multiples of {multiple})",
-        hint=f"ask for at least {left[name]:,} {'MACs' if name == 'macs' else said}",
+        f"pruning cannot reach {said(name, allowed[name])}: {human(name, left[name])} are left "
+        f"when every layer is as narrow as it can be (multiples of {multiple})",
+        hint=f"ask for at least {left[name]:,} {WORDS[name].replace('of', 'bytes of')}",
     )

@@ -12,6 +12,7 @@ from edgekit.graph.macs_counter import MacsCounter
 from edgekit.graph.memory_counters import MemoryAccessCounter, PeakMemoryCounter
 from edgekit.graph.weight_counters import ParamsCounter, StoredCounter
 from edgekit.recipe import Resource
+from edgekit.units import human_bytes, human_count
 
 
 class Counter(Protocol):
@@ -43,6 +44,24 @@ def _peak_memory(channels: ChannelGraph, _: nn.Module) -> Counter:
     return PeakMemoryCounter(channels)
 
 
+def human(resource: Resource, figure: int) -> str:
+    """A figure as people read it: `12.6 M`, `1.20 MB`."""
+    return (human_count if resource in ("macs", "params") else human_bytes)(figure)
+
+
+def said(resource: Resource, figure: int) -> str:
+    """A figure with what it counts: `12.6 M MACs`, `1.20 MB of activations at once`."""
+    return f"{human(resource, figure)} {WORDS[resource]}"
+
+
+WORDS: Mapping[Resource, str] = {
+    "macs": "MACs",
+    "params": "parameters",
+    "memory_access": "of memory access",
+    "peak_memory": "of activations at once",
+    "size": "of weights",
+}
+"""What is counted."""
 _COUNTERS: Mapping[Resource, Callable[[ChannelGraph, nn.Module], Counter]] = {
     "macs": _macs,
     "params": ParamsCounter,

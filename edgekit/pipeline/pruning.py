@@ -19,6 +19,7 @@ from edgekit.errors import InputError
 from edgekit.exporters import export
 from edgekit.graph.channels import ChannelGraph, Group, channel_graph
 from edgekit.graph.cost import Cost, cost, cost_of_graph
+from edgekit.graph.counters import said
 from edgekit.graph.trace import trace
 from edgekit.model import Model, Task
 from edgekit.pipeline.loading import open_network
@@ -122,7 +123,7 @@ def prune(
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
     start = figures(before) | ({"size": file_bytes(network)} if file_bytes else {})
     allowed = _allowed(options, start)
-    show.say(f"pruning {network.name} to {', '.join(f'{most:,} {name}' for name, most in allowed.items())}")
+    show.say(f"pruning {network.name} to {', '.join(said(name, most) for name, most in allowed.items())}")
     multiple, ranking = goal.channel_multiple if goal else 1, _ranking(options, network, data, show)
     if file_bytes:
         pruned = prune_to_file(

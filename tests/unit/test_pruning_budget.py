@@ -134,6 +134,18 @@ def test_the_least_important_go_first() -> None:
     assert sorted(choice.removed.tolist()) == channels.producers()["0.weight"][5:13].tolist()
 
 
+def test_a_layer_keeps_its_last_channels_while_others_have_more() -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 4, 1))
+    channels = channel_graph(trace(layers, SHAPE))
+    own = channels.producers()
+    scores = {**dict.fromkeys(own["0.weight"].tolist(), 0.0), **dict.fromkeys(own["1.weight"].tolist(), 1.0)}
+    for share, widths in ((0.4, [2, 7]), (0.11, [1, 2])):
+        allowed: dict[Resource, int] = {"macs": int(share * cost(layers, SHAPE).macs)}
+        removed = choose(channels, layers, scores, allowed, multiple=1).removed
+        left = [int((~torch.isin(own[f"{name}.weight"], removed)).sum()) for name in (0, 1)]
+        assert left == widths
+
+
 def test_nothing_prunable_is_said_with_the_reason() -> None:
     layer = nn.Sequential(nn.Conv2d(3, 4, 1))
     graph = trace(layer, SHAPE)
