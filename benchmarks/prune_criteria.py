@@ -37,7 +37,8 @@ from edgekit.stages.pruning import Ranking, prune
 from edgekit.stages.recover import Recover
 from edgekit.stages.training import outputs, score
 
-FAMILIES = ("mobilenetv2", "shufflenetv2-x0.5", "squeezenet1.1", "ghostnet", "unext-s")
+FAMILIES = {"mobilenetv2": 32, "shufflenetv2-x0.5": 32, "squeezenet1.1": 32, "ghostnet": 32, "unext-s": 64}
+"""Each at pictures of so many pixels: digits have 8×8."""
 SEEDS = (0, 1, 2)
 LEFT = (0.5, 0.3, 0.15)
 """Shares of the MACs that are left: 50, 70 and 85 % fewer."""
@@ -52,7 +53,7 @@ OURS: tuple[tuple[Criterion, Scope], ...] = (
     ("reconstruction", "layer"),
 )
 THEIRS = "torch-pruning"
-RECOVERY = RecoverOptions(kind="recover", epochs=4, learning_rate=0.05)
+RECOVERY = RecoverOptions(kind="recover", epochs=3, learning_rate=0.05)
 SAMPLES, SWEEP = 128, 200
 """Pictures that criteria look at; steps in which Torch-Pruning goes from the whole network to none of it."""
 
@@ -96,7 +97,7 @@ class Said(Silent):
 
 
 def opened(family: str, seed: int, progress: Progress) -> Subject:
-    job = resolve(Request(model=family, target="host", seed=seed))
+    job = resolve(Request(model=family, target="host", seed=seed, input_size=FAMILIES.get(family)))
     model = baseline(job, progress)
     macs = multiply_accumulates(model.module, torch.zeros(model.input_shape))
     if macs != cost(model.module, model.input_shape).macs:
