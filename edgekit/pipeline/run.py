@@ -165,6 +165,7 @@ class _Runner:
             torch_device=self.assessor.torch_device,
             progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
+            file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
         )
 
     def _settle(self, provisional: list[int]) -> None:
