@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from edgekit.data.split import Data
 from edgekit.model import Model
 from edgekit.progress import Progress
+from edgekit.recipe import PruneOptions
 from edgekit.recipe import Stage as Options
 from edgekit.target import Target
 
@@ -40,6 +41,8 @@ class Context:
     progress: Progress
     measured_accuracy: Callable[[Model], float | None]
     """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
+    next_prune: PruneOptions | None = None
+    """The prune that the recipe has behind this stage."""
 
 
 def need_labels(context: Context) -> None:
