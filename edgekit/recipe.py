@@ -37,7 +37,12 @@ class SparsifyOptions(Frozen):
 
     @model_validator(mode="after")
     def _trains_channels_only(self) -> Self:
-        given = sorted(self.model_fields_set - {"kind", "pattern", "counts"})
+        others = {name: field.default for name, field in type(self).model_fields.items()}
+        given = [
+            name
+            for name, default in others.items()
+            if name not in ("kind", "pattern", "counts") and getattr(self, name) != default
+        ]
         if self.pattern != "channel" and given:
             raise ValueError(f'{", ".join(given)} belong to pattern = "channel"')
         return self

@@ -1,5 +1,6 @@
 """`edgekit prune`: channels leave a network, and what moves together is shown."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +44,15 @@ Show = Annotated[
     bool, typer.Option("--show", help="Name every layer that moves together, and what reads it.")
 ]
 
+Svg = Annotated[
+    Path | None,
+    typer.Option(
+        "--svg",
+        metavar="FILE",
+        help="Draw what reads what and moves together, as SVG. With --out it is drawn there too.",
+    ),
+]
+
 
 def prune(
     subject: Subject,
@@ -57,6 +67,7 @@ def prune(
     task: options.Task = None,
     factory: options.Factory = None,
     seed: options.Seed = Request.seed,
+    svg: Svg = None,
     force: options.Force = False,
     show: Show = False,
     as_json: options.Json = False,
@@ -77,6 +88,7 @@ def prune(
             factory=factory,
             seed=seed,
             out=out,
+            svg=svg,
             force=force,
             progress=shown(),
         )

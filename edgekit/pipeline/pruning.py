@@ -16,12 +16,15 @@ from edgekit.graph.channels import ChannelGraph, Group
 from edgekit.graph.cost import Cost, cost
 from edgekit.model import Task
 from edgekit.pipeline.loading import open_network
+from edgekit.pipeline.pruning_svg import drawn
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import allowed_macs
 from edgekit.request import Size
 from edgekit.stages.prune import Pruned
 from edgekit.stages.prune import prune as prune_model
 from edgekit.target import load_target
+
+DRAWING = "channels.svg"
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,15 @@ def prune(
     factory: str | None = None,
     seed: int = 0,
     out: Path | None = None,
+    svg: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> PruningReport:
     """Remove the least important channels of a network (as `compress` takes it), or of what a run left.
 
     The budget, `macs`, is up to 1 a share, above 1 a count; widths are multiples of what the target's kernels want.
-    The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it). Raises the
+    The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it), with the
+    drawing of what moves together as `channels.svg`; `svg` is a file for that drawing alone. Raises the
     errors of `edgekit.errors`; nothing is written then.
     """
     show, multiple = progress or Silent(), load_target(target).channel_multiple if target else 1
@@ -89,6 +94,8 @@ def prune(
         )
     if out is not None:
         files.check_new(out, force=force, mark=STRUCTURE)
+    if svg is not None:
+        files.check_new_file(svg, force=force)
     network = open_network(
         model,
         factory=factory,
@@ -105,8 +112,11 @@ def prune(
         raise InputError(f"nothing to remove: {before.macs:,} MACs are within {allowed:,} already")
     show.say(f"pruning {network.name} to {allowed:,} MACs")
     pruned = prune_model(network, macs=allowed, multiple=multiple)
+    drawing = drawn(pruned) if out or svg else ""
     if out is not None:
-        _save(pruned, out)
+        _save(pruned, drawing, out)
+    if svg is not None:
+        files.write_text(svg, drawing)
     return _report(pruned, before, allowed, multiple)
 
 
@@ -131,7 +141,7 @@ def _report(pruned: Pruned, before: Cost, allowed: int, multiple: int) -> Prunin
     )
 
 
-def _save(pruned: Pruned, out: Path) -> None:
+def _save(pruned: Pruned, drawing: str, out: Path) -> None:
     if pruned.removal.rewritten:
         raise InputError(
             f"{pruned.model.name} was pruned as an exported graph, which a checkpoint cannot hold",
@@ -139,6 +149,7 @@ def _save(pruned: Pruned, out: Path) -> None:
         )
     with files.new_folder(out) as folder:
         save_model(pruned.model, folder)
+        files.write_text(folder / DRAWING, drawing)
 
 
 def _class(pruned: Pruned, group: Group) -> ChannelClass:

@@ -27,7 +27,9 @@ counts = ["{counts}"]
 
 def test_pruning_what_was_trained_to_zero_costs_nothing(tmp_path: Path) -> None:
     stages = STAGES.format(counts="macs")
-    report = compress(resolve(request(tmp_path, target="host", recipe=recipe(tmp_path, stages=stages)))).report
+    report = compress(
+        resolve(request(tmp_path, target="host", recipe=recipe(tmp_path, stages=stages)))
+    ).report
     rows = {step.stage: step for step in report.steps}
     assert rows["sparsify"].kept
     assert rows["sparsify"].reason.endswith("counts with the next prune")

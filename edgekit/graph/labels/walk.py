@@ -197,7 +197,10 @@ class Walk:
 
     def unite(self, left: Tensor, right: Tensor, node: fx.Node) -> None:
         """Channels at the same place must live or die together; what meets no channel must live."""
-        left, right = (side.reshape(-1) for side in broadcast(label(left), label(right)))
+        try:
+            left, right = (side.reshape(-1) for side in broadcast(label(left), label(right)))
+        except ValueError as error:  # numpy's, for shapes that do not broadcast
+            raise MisfitError(f"other numbers of channels meet at {layer_of(node)}") from error
         apart = left != right
         if not bool(apart.any()):
             return
