@@ -9,7 +9,6 @@ Each network runs in a process of its own (`prune_network.py`) with a limit on t
 from __future__ import annotations
 
 import fnmatch
-import importlib
 import json
 import os
 import subprocess
@@ -20,13 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from prune_network import declare_operators
 
 from edgekit import files
 from edgekit.units import human_count
-from edgekit.zoo.registry import networks
 
 CHILD = Path(__file__).with_name("prune_network.py")
+SOURCES = ("zoo", "torchvision", "timm")
 HEAD = (
     "| network | input | params | MACs | result | must stay, of channels | why |",
     "|---|---|---|---|---|---|---|",
@@ -46,16 +44,20 @@ of more than {max_params:g} parameters were skipped.
 
 def names() -> list[str]:
     """`source:name` of every network that can be imported here."""
-    _declared = declare_operators()
-    found = [f"zoo:{name}" for name in networks()]
-    for source, module in (("torchvision", "torchvision.models"), ("timm", "timm")):
-        try:
-            package = importlib.import_module(module)
-        except ImportError as error:
-            print(f"{source} is left out: {error}", file=sys.stderr)
+    found: list[str] = []
+    for source in SOURCES:
+        done = subprocess.run(
+            [sys.executable, str(CHILD), source], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            print(f"{source} is left out: {_last_line(done)}", file=sys.stderr)
         else:
-            found.extend(f"{source}:{name}" for name in package.list_models())
+            found.extend(f"{source}:{name}" for name in json.loads(done.stdout.splitlines()[-1]))
     return found
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def result(runs: Path, name: str) -> Path:
@@ -86,8 +88,7 @@ def _child(arguments: list[str], seconds: float) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"verdict": "timeout", "reason": f"not done after {seconds:g} s"}
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        return {"verdict": "crashed", "reason": last}
+        return {"verdict": "crashed", "reason": _last_line(done)}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

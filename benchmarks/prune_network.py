@@ -39,10 +39,20 @@ def declare_operators() -> torch.library.Library:
 
     timm imports torchvision too. They last as long as what this gives.
     """
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define(  # type: ignore[no-untyped-call]
+            f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        )
     return library
+
+
+def listed(source: str) -> list[str]:
+    """The names of all networks of a source."""
+    if source == "zoo":
+        return list(networks())
+    package = importlib.import_module("timm" if source == "timm" else "torchvision.models")
+    return list(package.list_models())
 
 
 def build(source: str, name: str) -> tuple[nn.Module, tuple[int, ...]]:
@@ -123,7 +133,6 @@ def frozen(channels: ChannelGraph) -> dict[str, Any]:
 def examine(source: str, name: str, max_params: float) -> dict[str, Any]:
     """One row of the table."""
     torch.manual_seed(0)
-    _declared = declare_operators()
     module, native = build(source, name)
     params = sum(value.numel() for value in module.parameters())
     row: dict[str, Any] = {"source": source, "name": name, "params": params}
@@ -143,7 +152,7 @@ def examine(source: str, name: str, max_params: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("source", choices=("timm", "torchvision", "zoo"))
-    parser.add_argument("name")
+    parser.add_argument("name", nargs="?")
     parser.add_argument("--max-params", type=float, default=60e6)
     parser.add_argument("--memory-bytes", type=float, default=12e9)
     options = parser.parse_args()
@@ -152,6 +161,10 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     start = time.perf_counter()
+    _declared = declare_operators()
+    if options.name is None:  # say what there is
+        print(json.dumps(listed(options.source)))
+        return
     row = examine(options.source, options.name, options.max_params)
     print(json.dumps(row | {"seconds": round(time.perf_counter() - start, 1)}))
 

@@ -101,9 +101,10 @@ def _figure(boxes: list[Box], title: str) -> bytes:
 
     wide = max(box.x for box in boxes) - min(box.x for box in boxes) + 2 * COLUMN
     high = max(box.y for box in boxes) + 4 * ROW
-    settings = {"svg.hashsalt": "edgekit", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8}
     stream = io.BytesIO()
-    with mpl.rc_context(settings):
+    with mpl.rc_context(
+        {"svg.hashsalt": "edgekit", "svg.fonttype": "none", "text.parse_math": False, "font.size": 8}
+    ):
         figure = Figure(figsize=(wide, high))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()

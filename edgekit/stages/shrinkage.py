@@ -30,7 +30,7 @@ class Groups:
         """(groups,): the L2 norm of all entries of each, on the parameters' device."""
         totals = None
         for parameter, axis, places in self._parts:
-            squares = parameter.detach().unflatten(0, (len(places), -1)).square()
+            squares = torch.unflatten(parameter.detach(), 0, (len(places), -1)).square()
             others = [other for other in range(1, squares.dim()) if other != axis]
             squares = squares.sum(others) if others else squares
             totals = squares.new_zeros(self.count + 1) if totals is None else totals
@@ -41,7 +41,7 @@ class Groups:
         """Multiply all entries of each group, in place, by its factor of (groups,)."""
         factors = torch.cat((factors, factors.new_ones(1)))
         for parameter, axis, places in self._parts:
-            blocks = parameter.detach().unflatten(0, (len(places), -1))
+            blocks = torch.unflatten(parameter.detach(), 0, (len(places), -1))
             shape = [len(places)] + [-1 if each == axis else 1 for each in range(1, blocks.dim())]
             blocks.mul_(factors[places.to(factors.device)].reshape(shape))
 

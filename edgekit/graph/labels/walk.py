@@ -192,7 +192,9 @@ class Walk:
             if blocks == 1:
                 self.unite(vector(tokens, axis, weight.rank).tokens, plane.tokens, node)
             else:
-                rows = plane.tokens.unflatten(0, (blocks, -1)) if plane.varies(0) else plane.tokens[None]
+                rows = (
+                    torch.unflatten(plane.tokens, 0, (blocks, -1)) if plane.varies(0) else plane.tokens[None]
+                )
                 self.unite(tokens.reshape(shape), rows, node)
 
     def unite(self, left: Tensor, right: Tensor, node: fx.Node) -> None:
