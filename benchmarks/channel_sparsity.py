@@ -86,6 +86,7 @@ def main(
         torch_device="cpu",
         progress=Silent(),
         measured_accuracy=lambda _: None,
+        file_bytes=lambda _: 0,
         next_prune=prune,
     )
     step, penalty = overhead(start, job)

@@ -104,14 +104,14 @@ def pruned(module: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
     scores = importance(module, channels)
     for share in SHARES:
         try:
-            choice = choose(channels, scores, macs=int(share * before), multiple=1)
+            choice = choose(channels, module, scores, {"macs": int(share * before)}, multiple=1)
         except BudgetError as error:
             found["reason"] = error.what
             continue
         removal = remove_channels(module, channels, choice.removed)
         return found | {
             "verdict": "pruned",
-            "macs_after": choice.macs,
+            "macs_after": choice.left["macs"],
             "difference": removal.difference,
             "rewritten": removal.rewritten,
             "prune_seconds": round(time.perf_counter() - start, 1),

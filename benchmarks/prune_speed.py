@@ -152,7 +152,7 @@ def main() -> None:
         channels, analysis = timed(lambda: channel_graph(graph))  # noqa: B023
         allowed = int(options.macs * cost_of_graph(graph, module, shape).macs)
         choice, chosen = timed(
-            lambda: choose(channels, importance(module, channels), macs=allowed, multiple=8)  # noqa: B023
+            lambda: choose(channels, module, importance(module, channels), {"macs": allowed}, multiple=8)  # noqa: B023
         )
         smaller, matched = timed(lambda: survivors(channels, choice.removed))  # noqa: B023
         pruned, gathered = timed(lambda: cut(module, smaller))  # noqa: B023

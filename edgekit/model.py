@@ -66,12 +66,15 @@ class Quantization(Frozen):
     calibration_sha256: str
 
 
+Detail = float | int | str | bool | list[str] | dict[str, str] | dict[str, int] | None
+
+
 class Event(Frozen):
     """One entry of a lineage: what a stage did, in numbers that a report can show."""
 
     stage: str
     summary: str
-    details: Mapping[str, float | int | str | bool | list[str] | dict[str, str] | dict[str, int] | None] = {}
+    details: Mapping[str, Detail] = {}
 
 
 @dataclass(frozen=True, eq=False)

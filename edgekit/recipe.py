@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -48,13 +49,54 @@ class SparsifyOptions(Frozen):
         return self
 
 
+Resource = Literal["macs", "params", "memory_access", "peak_memory", "size"]
+"""What pruning can be held to; all but MACs and parameters in bytes, of float32."""
+Criterion = Literal["l1", "l2", "batch-norm-scale", "taylor", "reconstruction"]
+"""What a channel matters by; see `graph/importance`."""
+Scope = Literal["global", "layer"]
+"""Channels compete with those of all layers, or every layer loses about the same share."""
+LOOK_AT_PICTURES: frozenset[Criterion] = frozenset(("taylor", "reconstruction"))
+BEST: Criterion = "l2"
+"""What keeps most (docs/pruning.md), where there are pictures."""
+BEST_OF_WEIGHTS: Criterion = "l2"
+"""What keeps most of those that look at weights alone."""
+BEST_SCOPE: Scope = "global"
+HALF: Mapping[Resource, float] = {"macs": 0.5}
+"""What pruning is held to where nothing is said."""
+
+
 class PruneOptions(Frozen):
-    """Whole channels removed until the network costs `macs` of the baseline's; see `stages/prune.py`."""
+    """Whole channels removed until the network keeps each budget; see `stages/prune.py`.
+
+    A budget up to 1 is a share of the baseline's, above 1 an absolute count. Without any: half the MACs.
+    """
 
     kind: Literal["prune"]
-    macs: float = Field(default=0.5, gt=0)
-    """At most 1: a share of the baseline's MACs; above: an absolute count."""
+    macs: float | None = Field(default=None, gt=0)
+    params: float | None = Field(default=None, gt=0)
+    memory_access: float | None = Field(default=None, gt=0)
+    """Bytes that operators read and write."""
+    peak_memory: float | None = Field(default=None, gt=0)
+    """Bytes of activations that are alive at once."""
+    size: float | None = Field(default=None, gt=0)
+    """Bytes of the float file, as the target's exporter writes it."""
+    criterion: Criterion = BEST
+    scope: Scope = BEST_SCOPE
+    protect: tuple[str, ...] = ()
+    """Layers that keep their weights as they are, by the network's own names; a block's name is all its layers."""
+    samples: int = Field(default=256, ge=16)
+    """Pictures that `taylor` and `reconstruction` look at."""
+    steps: int = Field(default=1, ge=1)
+    """Above 1: the budget is reached in so many equal steps, with recovery between."""
+    epochs_between: int = Field(default=2, ge=1)
+    """Epochs of each recovery between two steps."""
     counts: tuple[Gain, ...] = ("macs",)
+
+    @property
+    def budgets(self) -> Mapping[Resource, float]:
+        """The budgets that are given."""
+        given = {name: getattr(self, name) for name in get_args(Resource)}
+        return {name: value for name, value in given.items() if value is not None} or HALF
 
 
 class RecoverOptions(Frozen):
@@ -129,15 +171,32 @@ class Recipe(Frozen):
         """The first prune behind a stage."""
         return next((stage for stage in self.stages[place + 1 :] if stage.kind == "prune"), None)
 
+    @model_validator(mode="after")
+    def _budgets_agree(self) -> Self:
+        """Pruning that stops above the budget for MACs could only miss it."""
+        pruning = [stage.budgets.get("macs") for stage in self.stages if stage.kind == "prune"]
+        limits = [limit for limit in pruning if limit is not None]
+        allowed = self.budget.macs
+        if limits and allowed is not None and all(_looser(limit, allowed) for limit in limits):
+            raise ValueError(
+                f"two budgets conflict: pruning stops at macs = {min(limits):g}, and budget.macs is {allowed:g}"
+            )
+        return self
+
 
 def trains_channels(stage: Stage) -> bool:
     """Whether a stage trains towards zero what the next prune removes."""
     return stage.kind == "sparsify" and stage.pattern == "channel"
 
 
-def allowed_macs(limit: float, start: int) -> int:
-    """What a MACs budget leaves of a network that costs `start`: up to 1 it is a share, above 1 a count."""
+def allowance(limit: float, start: int) -> int:
+    """What a budget leaves of a network that costs `start`: up to 1 it is a share, above 1 a count."""
     return int(limit * start if limit <= 1 else limit)
+
+
+def _looser(limit: float, budget: float) -> bool:
+    """Whether the one leaves more than the other; a share and a count cannot be told apart without the network."""
+    return (limit <= 1) == (budget <= 1) and limit > budget
 
 
 def load_recipe(name_or_path: str) -> Recipe:

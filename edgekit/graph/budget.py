@@ -8,99 +8,118 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgekit.errors import BudgetError, InputError
-from edgekit.graph.channels import ChannelGraph, Group
-from edgekit.graph.ladder import Rung, ladder
-from edgekit.graph.macs_counter import MacsCounter
-from edgekit.units import human_count
-
-Block = tuple[float, int, list[int]]
-"""Score, a class of the block (so that equal scores have an order), classes."""
+from edgekit.graph.blocks import Block, blocks_of
+from edgekit.graph.channels import ChannelGraph
+from edgekit.graph.counters import WORDS, Counter, counter_of, human, said
+from edgekit.recipe import Resource, Scope
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a budget asks to remove."""
+    """What budgets ask to remove."""
 
     removed: Tensor
-    """Classes, int64."""
-    macs: int
-    """What the network will cost."""
+    """Classes, int64, in the order in which they were chosen."""
+    left: Mapping[Resource, int]
+    """What the network will cost, by each budget."""
+    step: Mapping[Resource, int]
+    """What the last step took off each: with it left in, a budget would be missed."""
 
 
-def choose(channels: ChannelGraph, scores: Mapping[int, float], *, macs: int, multiple: int) -> Choice:
-    """Remove blocks of channels, the least important first, until at most `macs` are left.
+def choose(
+    channels: ChannelGraph,
+    module: nn.Module,
+    scores: Mapping[int, float],
+    allowed: Mapping[Resource, int],
+    *,
+    multiple: int,
+    scope: Scope = "global",
+) -> Choice:
+    """Remove blocks of channels, the least important first, until no more than `allowed` is left.
 
-    A group's width stays a multiple of `multiple` and never falls under it, so that kernels run full. Raises
-    `InputError` where nothing can be pruned and `BudgetError` where the budget is out of reach.
+    A block counts only while it helps with a budget that is not kept yet. A group's width stays a multiple of
+    `multiple` and never falls under it, so that kernels run full; groups that have no scores stay, and the last of a
+    layer's channels go last (`blocks.LAST`). `scope`: blocks
+    of all layers compete, or layers lose about the same share each. Raises `InputError` where nothing can be
+    pruned and `BudgetError` where a budget is out of reach.
     """
+    components = _scored(channels, scores)
+    counters = {name: counter_of(name, channels, module) for name in allowed}
+    heads = _Heads([blocks_of(channels, each, scores, multiple, scope) for each in components])
+    removed: list[int] = []
+    left = before = {name: counter() for name, counter in counters.items()}
+    while over := [counters[name] for name, most in allowed.items() if left[name] > most]:
+        names = heads.least(over)
+        if not names:
+            raise _out_of_reach(allowed, left, multiple)
+        removed.extend(names)
+        for counter in counters.values():
+            counter.remove(names)
+        before, left = left, {name: counter() for name, counter in counters.items()}
+    step = {name: before[name] - left[name] for name in allowed}
+    return Choice(torch.tensor(removed, dtype=torch.int64), left, step)
+
+
+class _Heads:
+    """The next block of each component; a component's next one is only looked for when its last has left."""
+
+    def __init__(self, components: Sequence[Iterator[Block]]) -> None:
+        self._components = components
+        self._ready: list[tuple[tuple[bool, float], int, list[int], int]] = []
+        for place in range(len(components)):
+            self._refill(place)
+
+    def least(self, counters: Sequence[Counter]) -> list[int]:
+        """The least important block that lowers one of the counts; if none does, the least important of all."""
+        aside = []
+        chosen = None
+        while self._ready and chosen is None:
+            head = heapq.heappop(self._ready)
+            if any(counter.lowered_by(head[2]) for counter in counters):
+                chosen = head
+            else:
+                aside.append(head)
+        if chosen is None and aside:  # what comes behind it may help
+            chosen = aside.pop(0)
+        for head in aside:
+            heapq.heappush(self._ready, head)
+        if chosen is None:
+            return []
+        self._refill(chosen[3])
+        return chosen[2]
+
+    def _refill(self, place: int) -> None:
+        for block in itertools.islice(self._components[place], 1):
+            heapq.heappush(self._ready, (*block, place))
+
+
+def _scored(channels: ChannelGraph, scores: Mapping[int, float]) -> list[tuple[int, ...]]:
+    """The components whose every class has a score; raises `InputError` where there is none."""
     if not channels.prunable:
         reasons = sorted({group.frozen for group in channels.groups})
         raise InputError(f"nothing can be pruned: {'; '.join(reasons) or 'the network has no channels'}")
-    count = MacsCounter(channels)
-    now, removed = count(), []
-    for names in _least_first([_blocks(channels, each, scores, multiple) for each in channels.components]):
-        if now <= macs:
-            break
-        removed.extend(names)
-        count.remove(names)
-        now = count()
-    if now > macs:
-        raise BudgetError(
-            f"pruning cannot reach {human_count(macs)} MACs: {human_count(now)} are left when every layer is as "
-            f"narrow as it can be (multiples of {multiple})",
-            hint=f"ask for at least {now:,} MACs",
-        )
-    return Choice(torch.tensor(removed, dtype=torch.int64), now)
-
-
-def _least_first(components: Sequence[Iterator[Block]]) -> Iterator[list[int]]:
-    """The blocks of all components by score; a component's next block is only looked for when its last has left."""
-    ready = [
-        (*block, place) for place, blocks in enumerate(components) for block in itertools.islice(blocks, 1)
+    found = [
+        component
+        for component in channels.components
+        if all(name in scores for index in component for name in channels.groups[index].classes.tolist())
     ]
-    heapq.heapify(ready)
-    while ready:
-        _, _, names, place = heapq.heappop(ready)
-        yield names
-        for block in itertools.islice(components[place], 1):
-            heapq.heappush(ready, (*block, place))
+    if not found:
+        raise InputError(
+            "nothing can be pruned: the criterion judges none of the channels that may go",
+            hint="choose another criterion",
+        )
+    return found
 
 
-def _blocks(
-    channels: ChannelGraph, component: tuple[int, ...], scores: Mapping[int, float], multiple: int
-) -> Iterator[Block]:
-    """A component's removable blocks, with scores that never fall."""
-    if channels.is_free(component):
-        parts = _free_parts(channels.groups[component[0]], scores, multiple)
-    else:
-        parts = _cut_parts(channels, component, scores, ladder(channels, component, multiple))
-    floor = 0.0
-    for names in parts:
-        floor = max(floor, sum(scores[name] for name in names) / len(names))
-        yield floor, names[0], names
-
-
-def _free_parts(group: Group, scores: Mapping[int, float], multiple: int) -> Iterator[list[int]]:
-    ranked = sorted(group.classes.tolist(), key=lambda name: scores[name])
-    first = len(ranked) % multiple or multiple
-    for start, end in itertools.pairwise([0, *range(first, len(ranked) - multiple + 1, multiple)]):
-        yield ranked[start:end]
-
-
-def _cut_parts(
-    channels: ChannelGraph, component: tuple[int, ...], scores: Mapping[int, float], rungs: Iterator[Rung]
-) -> Iterator[list[int]]:
-    """What leaves from one rung to the next: of each kind of channel the least important."""
-    ranked: dict[int, list[int]] = {}
-    names = [name for place in component for name in channels.groups[place].classes.tolist()]
-    for name in sorted(names, key=lambda name: scores[name]):
-        ranked.setdefault(int(channels.found.kinds[name]), []).append(name)
-    for before, after in itertools.pairwise(rungs):
-        yield [
-            name
-            for kind, own in ranked.items()
-            for name in own[len(own) - before[kind] : len(own) - after[kind]]
-        ]
+def _out_of_reach(
+    allowed: Mapping[Resource, int], left: Mapping[Resource, int], multiple: int
+) -> BudgetError:
+    name = next(name for name, most in allowed.items() if left[name] > most)
+    return BudgetError(
+        f"pruning cannot reach {said(name, allowed[name])}: {human(name, left[name])} are left "
+        f"when every layer is as narrow as it can be (multiples of {multiple})",
+        hint=f"ask for at least {left[name]:,} {WORDS[name].replace('of', 'bytes of')}",
+    )

@@ -60,6 +60,10 @@ class ChannelGraph:
             found[group.classes] = index
         return found
 
+    def classes_of(self, tokens: Tensor) -> Tensor:
+        """The class of each token, in the same shape; 0 where there is no channel."""
+        return self.found.classes[label(tokens)]
+
     def is_free(self, component: tuple[int, ...]) -> bool:
         """Whether any of a component's channels may go: it is one group of classes that are all of a kind.
 

@@ -117,7 +117,7 @@ def cost_of_graph(
     fields = receptive_fields(graph)
     sizes = {name: value.numel() for name, value in module.named_parameters()}
     layers = []
-    for node, operator, macs in _counted(graph):
+    for node, operator, macs in counted(graph):
         weights = {parameter_of(value) for value in node.all_input_nodes}
         params = sum(sizes[name] for name in weights if name in sizes)
         layers.append(
@@ -143,7 +143,7 @@ def cost_of_graph(
     )
 
 
-def _counted(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, str, int]]:
+def counted(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, str, int]]:
     """The calls that compute or move something, with their multiply-accumulates."""
     for node, operator in operators(graph):
         if operator in FUSED | FREE:

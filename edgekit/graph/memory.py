@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Collection, Container, Mapping
+from dataclasses import dataclass
 
 from torch import fx
 
 from edgekit.graph.trace import operators, parameter_of, shape_of
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """When each buffer holds something that is still to be read."""
+
+    steps: int
+    of: Mapping[fx.Node, tuple[int, int]]
+    """The node that made a buffer → the first and the last step at which it is alive."""
 
 
 def peak_activation_elements(graph: fx.GraphModule, views: Container[str], fused: Container[str]) -> int:
@@ -16,7 +26,22 @@ def peak_activation_elements(graph: fx.GraphModule, views: Container[str], fused
     Operators named in `views` give their input's buffer another shape; those in `fused` (element-wise) write into
     it, unless what was there is read again.
     """
-    schedule = list(operators(graph))
+    found = lifetimes(graph, views, fused)
+    alive = [0] * found.steps
+    for node, (first, last) in found.of.items():
+        for step in range(first, min(last + 1, found.steps)):
+            alive[step] += math.prod(shape_of(node))
+    return max(alive, default=0)
+
+
+def lifetimes(
+    graph: fx.GraphModule,
+    views: Container[str],
+    fused: Container[str],
+    absent: Collection[fx.Node] = (),
+) -> Lifetimes:
+    """When the buffers of a network live, one step an operator, without those that are `absent`."""
+    schedule = [(node, operator) for node, operator in operators(graph) if node not in absent]
     whole = _views(graph, schedule, views)
     last_reader = _last_readers(graph, schedule, whole)
     owner = {node: node for node in graph.graph.find_nodes(op="placeholder")}
@@ -24,14 +49,14 @@ def peak_activation_elements(graph: fx.GraphModule, views: Container[str], fused
         source = next((value for value in node.all_input_nodes if value in owner), None)
         in_place = operator in fused and source is not None and last_reader[whole[source]] == step
         owner[node] = owner[source] if source is not None and (in_place or operator in views) else node
-    alive = {node for node in owner if node.op == "placeholder"}
     last_reader = _last_readers(graph, schedule, owner)
-    peak = 0
+    first = {node: 0 for node in owner if node.op == "placeholder"}
     for step, (node, _) in enumerate(schedule):
-        alive.add(owner[node])
-        peak = max(peak, sum(math.prod(shape_of(value)) for value in alive))
-        alive = {value for value in alive if last_reader.get(value, -1) > step}
-    return peak
+        first.setdefault(owner[node], step)
+    return Lifetimes(
+        len(schedule),
+        {node: (start, max(start, last_reader.get(node, start))) for node, start in first.items()},
+    )
 
 
 def _views(

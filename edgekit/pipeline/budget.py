@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.recipe import Budget, allowed_macs
+from edgekit.recipe import Budget, allowance
 from edgekit.report import Parity, Step
 
 UNLIKE_DB = 6.0
@@ -22,7 +22,7 @@ def failures(budget: Budget, first: Step, last: Step, *, metric: str = "accuracy
                 f"{metric} drop {drop:.2f} points on the test split, budget {budget.accuracy_drop:g}"
             )
     if budget.macs is not None:
-        allowed = allowed_macs(budget.macs, first.macs)
+        allowed = allowance(budget.macs, first.macs)
         if last.macs > allowed:
             found.append(
                 f"{last.macs:,} MACs ({last.macs / first.macs:.2f} of the baseline), budget {allowed:,}"

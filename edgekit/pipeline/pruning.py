@@ -1,28 +1,36 @@
-"""`prune`: one stage alone, on a network or a checkpoint, without data."""
+"""`prune`: one stage alone, on a network or a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from edgekit import files
 from edgekit.checkpoint import STRUCTURE, save_model
+from edgekit.data import load_data
 from edgekit.errors import InputError
-from edgekit.graph.channels import ChannelGraph, Group
-from edgekit.graph.cost import Cost, cost
-from edgekit.model import Task
+from edgekit.exporters import export
+from edgekit.graph.channels import ChannelGraph, Group, channel_graph
+from edgekit.graph.cost import Cost, cost, cost_of_graph
+from edgekit.graph.counters import said
+from edgekit.graph.trace import trace
+from edgekit.model import Model, Task
 from edgekit.pipeline.loading import open_network
 from edgekit.pipeline.pruning_svg import drawn
 from edgekit.progress import Progress, Silent
-from edgekit.recipe import allowed_macs
+from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
 from edgekit.request import Size
-from edgekit.stages.prune import Pruned
-from edgekit.stages.prune import prune as prune_model
-from edgekit.target import load_target
+from edgekit.stages.evidence import evidence_of
+from edgekit.stages.pruning import Pruned, Ranking, figures, prune_to_file
+from edgekit.stages.pruning import prune as prune_model
+from edgekit.target import Target, load_target
 
 DRAWING = "channels.svg"
 
@@ -41,6 +49,15 @@ class ChannelClass:
 
 
 @dataclass(frozen=True)
+class Spent:
+    """One budget: what the network cost, what it costs now, and what it may."""
+
+    before: int
+    after: int
+    allowed: int
+
+
+@dataclass(frozen=True)
 class PruningReport:
     """What pruning did; MACs are multiply-accumulates at `input_shape` (N, C, H, W)."""
 
@@ -48,9 +65,13 @@ class PruningReport:
     input_shape: tuple[int, ...]
     macs_before: int
     macs_after: int
-    macs_allowed: int
+    macs_allowed: int | None
+    """None where other budgets were given."""
     params_before: int
     params_after: int
+    budgets: Mapping[Resource, Spent]
+    criterion: str
+    scope: str
     channel_multiple: int
     masked_difference: float
     """Largest relative difference, in float64, from the masked original."""
@@ -66,8 +87,9 @@ class PruningReport:
 def prune(
     model: str | Path,
     *,
-    macs: float,
+    options: PruneOptions,
     target: str | None = None,
+    data: Path | None = None,
     weights: Path | str | None = None,
     input_size: Size | None = None,
     width: float = 1.0,
@@ -82,16 +104,13 @@ def prune(
 ) -> PruningReport:
     """Remove the least important channels of a network (as `compress` takes it), or of what a run left.
 
-    The budget, `macs`, is up to 1 a share, above 1 a count; widths are multiples of what the target's kernels want.
-    The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it), with the
-    drawing of what moves together as `channels.svg`; `svg` is a file for that drawing alone. Raises the
-    errors of `edgekit.errors`; nothing is written then.
+    Budgets are shares of the network's own figures or counts; widths are multiples of what the target's kernels
+    want. The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it), with the
+    drawing of what moves together as `channels.svg`; `svg` is a file for that drawing alone. Raises
+    the errors of `edgekit.errors`; nothing is written then.
     """
-    show, multiple = progress or Silent(), load_target(target).channel_multiple if target else 1
-    if macs <= 0:
-        raise InputError(
-            f"--macs {macs:g} leaves nothing", hint="up to 1 a share of the MACs, above 1 a count"
-        )
+    show, goal = progress or Silent(), load_target(target) if target else None
+    _check(options, goal, data)
     if out is not None:
         files.check_new(out, force=force, mark=STRUCTURE)
     if svg is not None:
@@ -106,30 +125,99 @@ def prune(
         width=width,
         seed=seed,
     )
-    before = cost(network.module, network.input_shape)
-    allowed = allowed_macs(macs, before.macs)
-    if before.macs <= allowed:
-        raise InputError(f"nothing to remove: {before.macs:,} MACs are within {allowed:,} already")
-    show.say(f"pruning {network.name} to {allowed:,} MACs")
-    pruned = prune_model(network, macs=allowed, multiple=multiple)
+    graph = trace(network.module, network.input_shape)
+    before, channels = cost_of_graph(graph, network.module, network.input_shape), channel_graph(graph)
+    file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
+    start = figures(before) | ({"size": file_bytes(network)} if file_bytes else {})
+    allowed = _allowed(options, start)
+    show.say(f"pruning {network.name} to {', '.join(said(name, most) for name, most in allowed.items())}")
+    multiple, ranking = goal.channel_multiple if goal else 1, _ranking(options, network, data, show)
+    if file_bytes:
+        pruned = prune_to_file(
+            network,
+            allowed=allowed,
+            multiple=multiple,
+            ranking=ranking,
+            channels=channels,
+            file_bytes=file_bytes,
+        )
+    else:
+        pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
     drawing = drawn(pruned) if out or svg else ""
     if out is not None:
         _save(pruned, drawing, out)
     if svg is not None:
         files.write_text(svg, drawing)
-    return _report(pruned, before, allowed, multiple)
-
-
-def _report(pruned: Pruned, before: Cost, allowed: int, multiple: int) -> PruningReport:
     after = cost(pruned.model.module, before.input_shape)
+    left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
+    spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
+    return _report(pruned, before=before, after=after, spent=spent, options=options, multiple=multiple)
+
+
+def _allowed(options: PruneOptions, start: Mapping[Resource, int]) -> dict[Resource, int]:
+    """The budgets as counts; raises `InputError` where all are kept already."""
+    allowed = {name: allowance(limit, start[name]) for name, limit in options.budgets.items()}
+    if all(start[name] <= most for name, most in allowed.items()):
+        kept = "; ".join(f"{name} {start[name]:,} of {most:,}" for name, most in allowed.items())
+        raise InputError(f"nothing to remove: {kept} already")
+    return allowed
+
+
+def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> None:
+    """Raise `InputError` for options that do not go together, before anything costs time."""
+    if options.size is not None and goal is None:
+        raise InputError(
+            "--size is that of the file, and no target says which file it is", hint="give --target"
+        )
+    if options.criterion in LOOK_AT_PICTURES and data is None:
+        raise InputError(
+            f"the criterion {options.criterion} looks at pictures, and there are none",
+            hint="give --data DIR (or digits), or choose --criterion l2, which looks at weights alone",
+        )
+
+
+def _ranking(options: PruneOptions, network: Model, data: Path | None, progress: Progress) -> Ranking:
+    evidence = None
+    if options.criterion in LOOK_AT_PICTURES:
+        pictures = load_data(data, task=network.task, preprocessing=network.preprocessing, progress=progress)
+        if network.labels and pictures.labels and pictures.labels != network.labels:
+            raise InputError(f"{data} has other classes than {network.name}", hint="give the data it learned")
+        evidence = evidence_of(pictures, network.task, options.samples)
+    return Ranking(options.criterion, options.scope, options.protect, evidence)
+
+
+def _file_bytes(goal: Target) -> Callable[[Model], int]:
+    """The size of the float file that the target's exporter makes."""
+
+    @cache
+    def made(network: Model) -> int:
+        known = np.zeros(network.input_shape, dtype=np.float32)
+        with TemporaryDirectory() as folder:
+            return export(network, goal, Path(folder), known).size_bytes
+
+    return made
+
+
+def _report(
+    pruned: Pruned,
+    *,
+    before: Cost,
+    after: Cost,
+    spent: Mapping[Resource, Spent],
+    options: PruneOptions,
+    multiple: int,
+) -> PruningReport:
     return PruningReport(
         name=pruned.model.name,
         input_shape=before.input_shape,
         macs_before=before.macs,
         macs_after=after.macs,
-        macs_allowed=allowed,
+        macs_allowed=spent["macs"].allowed if "macs" in spent else None,
         params_before=before.params,
         params_after=after.params,
+        budgets=spent,
+        criterion=options.criterion,
+        scope=options.scope,
         channel_multiple=multiple,
         masked_difference=pruned.removal.difference,
         rewritten=pruned.removal.rewritten,

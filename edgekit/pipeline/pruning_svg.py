@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import torch
 
 from edgekit.graph.readers import Reader, group_of, readers
-from edgekit.stages.prune import Pruned
+from edgekit.stages.pruning import Pruned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -178,6 +178,7 @@ class _Runner:
             progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
             next_prune=job.recipe.next_prune(index),
+            file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
         )
 
     def _settle(self, provisional: list[int]) -> None:

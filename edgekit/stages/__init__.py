@@ -41,6 +41,8 @@ class Context:
     progress: Progress
     measured_accuracy: Callable[[Model], float | None]
     """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
+    file_bytes: Callable[[Model], int]
+    """The size of the file that the target's exporter makes of a model."""
     next_prune: PruneOptions | None = None
     """The prune that the recipe has behind this stage."""
 

@@ -1,106 +1,140 @@
-"""`Prune`: whole channels leave, the least important first, and the result is proven equal to its mask."""
+"""`Prune`: whole channels leave, the least important first, at once or in steps with recovery between."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 
-import torch
-from torch import Tensor, nn
-
-from edgekit.graph.budget import choose
 from edgekit.graph.channels import ChannelGraph, channel_graph
-from edgekit.graph.cost import cost, cost_of_graph
-from edgekit.graph.importance import importance
-from edgekit.graph.surgery import Removal, remove_channels
+from edgekit.graph.cost import Cost, cost, cost_of_graph
+from edgekit.graph.counters import counter_of
+from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.trace import trace
+from edgekit.metrics import metric_of
 from edgekit.model import Event, Model
-from edgekit.recipe import PruneOptions, allowed_macs
+from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, RecoverOptions, Resource, allowance
 from edgekit.stages import Context, RejectedError, need_labels
-from edgekit.stages.sparsity import parse, project
+from edgekit.stages.evidence import evidence_of
+from edgekit.stages.pruning import Pruned, Ranking, changed_widths, figures, prune, prune_to_file, widths
+from edgekit.stages.recover import Recover
 
 
 @dataclass(frozen=True)
 class Prune:
-    """Structured pruning by group importance over channel labels, to a budget in MACs."""
+    """Structured pruning by group importance over channel labels, to budgets."""
 
     options: PruneOptions
 
     def apply(self, model: Model, context: Context) -> Model:
-        """The model without its least important channels, within `macs`.
+        """The model without its least important channels, within the budgets.
 
-        Raises `BudgetError` where the budget is out of reach, `InputError` where nothing can be pruned,
-        `RejectedError` where nothing need be, or where a run could not keep what comes out.
+        Raises `BudgetError` where a budget is out of reach, `InputError` where nothing can be pruned or the
+        criterion does not apply, `RejectedError` where nothing need be, or where a run could not keep what comes
+        out.
         """
         need_labels(context)
-        allowed = allowed_macs(self.options.macs, cost(context.baseline.module, model.input_shape).macs)
-        before = cost(model.module, model.input_shape).macs
-        if before <= allowed:
-            raise RejectedError(f"nothing to remove: {before:,} MACs are within {allowed:,} already")
-        pruned = prune(model, macs=allowed, multiple=context.target.channel_multiple)
+        context = replace(context, file_bytes=cache(context.file_bytes))  # a file takes seconds to make
+        graph = trace(model.module, model.input_shape)
+        now = self._figures(model, context, cost_of_graph(graph, model.module, model.input_shape))
+        first = context.baseline
+        start = self._figures(first, context, cost(first.module, model.input_shape))
+        allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
+        if all(now[name] <= most for name, most in allowed.items()):
+            kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
+            raise RejectedError(f"nothing to remove: {kept} already")
+        return self._gradually(model, context, now, allowed, channel_graph(graph))
+
+    def _figures(self, model: Model, context: Context, spent: Cost) -> dict[Resource, int]:
+        found = figures(spent)
+        if self.options.size is not None:
+            found["size"] = context.file_bytes(model)
+        return found
+
+    def _gradually(
+        self,
+        model: Model,
+        context: Context,
+        now: Mapping[Resource, int],
+        allowed: Mapping[Resource, int],
+        channels: ChannelGraph,
+    ) -> Model:
+        """Step by step to the budgets, each an equal share of the way; the network is exported once."""
+        steps, current = self.options.steps, model
+        before, done = widths(channels), []
+        for step in range(1, steps):
+            goal = {name: now[name] - (now[name] - most) * step // steps for name, most in allowed.items()}
+            if "size" in goal:  # on the way there weights alone are counted, and no file is made
+                stored = counter_of("size", channels, current.module)()
+                goal["size"] = (
+                    stored * goal["size"] // (goal["size"] + (now["size"] - allowed["size"]) // steps)
+                )
+            pruned = self._step(current, context, goal, channels, to_file=False)
+            channels = smaller_graph(current.module, pruned.channels, pruned.removed)
+            between = RecoverOptions(kind="recover", epochs=self.options.epochs_between)
+            current = Recover(between).apply(pruned.model, context)
+            done.append(_said(step, pruned, current))
+        pruned = self._step(current, context, allowed, channels, to_file="size" in allowed)
+        return _as_one(model, pruned, before, done)
+
+    def _step(
+        self,
+        model: Model,
+        context: Context,
+        allowed: Mapping[Resource, int],
+        channels: ChannelGraph,
+        *,
+        to_file: bool,
+    ) -> Pruned:
+        options, multiple = self.options, context.target.channel_multiple
+        evidence = (
+            evidence_of(context.data, model.task, options.samples)
+            if options.criterion in LOOK_AT_PICTURES
+            else None
+        )
+        ranking = Ranking(options.criterion, options.scope, options.protect, evidence)
+        if to_file:
+            pruned = prune_to_file(
+                model,
+                allowed=allowed,
+                multiple=multiple,
+                ranking=ranking,
+                file_bytes=context.file_bytes,
+                channels=channels,
+            )
+        else:
+            pruned = prune(model, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
         if pruned.removal.rewritten:
             raise RejectedError(
                 f"only its exported graph could be pruned, and a run keeps modules: {pruned.removal.rewritten}"
             )
-        return pruned.model
+        return pruned
 
 
-@dataclass(frozen=True)
-class Pruned:
-    """A pruned model, and what was decided on the way."""
-
-    model: Model
-    removal: Removal
-    channels: ChannelGraph
-    """Of the network before."""
-    removed: Tensor
-    """Classes, int64."""
-
-
-def prune(model: Model, *, macs: int, multiple: int) -> Pruned:
-    """Remove the least important channels until at most `macs` multiply-accumulates are left.
-
-    Widths stay multiples of `multiple`; a sparsity pattern is projected anew, in the final channel order. Raises
-    `BudgetError` where the budget is out of reach and `InputError` where nothing can be pruned.
-    """
-    graph = trace(model.module, model.input_shape)
-    channels = channel_graph(graph)
-    choice = choose(channels, importance(model.module, channels), macs=macs, multiple=multiple)
-    removal = remove_channels(model.module, channels, choice.removed)
-    sparsity = {
-        layer: pattern for layer, pattern in model.sparsity.items() if _fits(removal.module, layer, pattern)
-    }
-    project(removal.module, sparsity)
-    event = Event(
-        stage="prune",
-        summary=f"{len(choice.removed)} channels of {sum(len(group.classes) for group in channels.groups)} removed",
-        details={
-            "channels_removed": len(choice.removed),
-            "macs_before": cost_of_graph(graph, model.module, model.input_shape).macs,
-            "macs_after": choice.macs,
-            "macs_allowed": macs,
-            "channel_multiple": multiple,
-            "masked_difference": removal.difference,
-            "widths": _widths(channels, choice.removed),
-            "frozen": {
-                group.axes[0][0]: group.frozen
-                for group in channels.groups
-                if group.frozen and channels.touches_weights(group)
-            },
-            "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
-        },
+def _said(step: int, pruned: Pruned, recovered: Model) -> str:
+    """What one step on the way did, and what recovery gave back."""
+    event, after = pruned.model.lineage[-1], recovered.lineage[-1].details
+    accuracies = [
+        "?" if after[key] is None else f"{100 * float(str(after[key])):.2f} %"
+        for key in ("val_accuracy_before", "val_accuracy_after")
+    ]
+    return (
+        f"step {step}: {event.details['macs_after']:,} MACs, masked difference {pruned.removal.difference:.1e}, "
+        f"{metric_of(recovered.task).name} {' → '.join(accuracies)}"
     )
-    after = model.after(event, module=removal.module, sparsity=sparsity)
-    return Pruned(after, removal, channels, choice.removed)
 
 
-def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
-    return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
-
-
-def _widths(channels: ChannelGraph, removed: Tensor) -> dict[str, str]:
-    """Layer → output channels before and after, where they changed."""
-    return {
-        weight.removesuffix(".weight"): f"{len(classes)} → {int((~torch.isin(classes, removed)).sum())}"
-        for weight, classes in channels.producers().items()
-        if bool(torch.isin(classes, removed).any())
+def _as_one(model: Model, pruned: Pruned, before: Mapping[str, int], done: list[str]) -> Model:
+    """The model that all steps gave, with one event for them."""
+    if not done:
+        return pruned.model
+    event, first = pruned.model.lineage[-1], pruned.model.lineage[len(model.lineage)]
+    details = {
+        **event.details,
+        "macs_before": first.details["macs_before"],
+        "widths": changed_widths(before, widths(pruned.channels, pruned.removed)),
+        "steps": done,
     }
+    summary = f"{event.summary} in the last of {len(done) + 1} steps"
+    whole = Event(stage="prune", summary=summary, details=details)
+    return replace(pruned.model, lineage=(*model.lineage, whole))

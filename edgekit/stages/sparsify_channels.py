@@ -7,7 +7,7 @@ without a loss: the accuracy behind the prune is then the accuracy in front of i
 from __future__ import annotations
 
 import copy
-import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from edgekit.data.split import Split
 from edgekit.graph.budget import choose
 from edgekit.graph.channels import ChannelGraph, Slot, channel_graph
-from edgekit.graph.cost import cost, cost_of_graph
+from edgekit.graph.counters import counter_of
 from edgekit.graph.importance import importance
+from edgekit.graph.protection import protect
 from edgekit.graph.trace import arguments, operators, parameter_of, trace
 from edgekit.model import Event, Model
-from edgekit.recipe import SparsifyOptions, allowed_macs
+from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, SparsifyOptions, allowance
 from edgekit.stages import Context, RejectedError
+from edgekit.stages.evidence import evidence_of
+from edgekit.stages.pruning import Ranking
 from edgekit.stages.shrinkage import GroupLasso, Groups
 from edgekit.stages.sparsity import zero_masks
 from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
@@ -38,8 +41,9 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     has nothing to remove, or no scale is there.
     """
     module = copy.deepcopy(model.module)
-    channels = _pruned_next(module, model, context)
-    going = _going(channels, importance(module, channels), context)
+    following = _following(context)
+    channels, allowed = _pruned_next(module, model, following, context)
+    going = _going(channels, module, allowed, _ranking(model, following, context), context)
     scales = options.penalty == "batch-norm"
     names = _scaled(channels) if scales else _free(channels)
     groups = Groups(module, _scales(channels) if scales else channels.slots, names)
@@ -49,7 +53,7 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     _train(module, model, GroupLasso(groups, most, strength), options, context)
     last = groups.norms().cpu()
     if scales:
-        going = _going(channels, _by_scale(channels, names, last), context)
+        going = _going(channels, module, allowed, Ranking("batch-norm-scale", following.scope), context)
         _clear(Groups(module, channels.slots, going))
     recalibrate(module, _train_split(context), context.torch_device)
     shares = [_share(norms, torch.isin(names, going)) for norms in (first, last)]
@@ -67,26 +71,50 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     return model.after(event, module=module.eval())
 
 
-def _pruned_next(module: nn.Module, model: Model, context: Context) -> ChannelGraph:
-    """The channels that the next prune will choose from; raises `RejectedError` where it has nothing to remove."""
-    graph = trace(module, model.input_shape)
-    before, allowed = cost_of_graph(graph, module, model.input_shape).macs, _allowed(context)
-    if before <= allowed:
-        raise RejectedError(f"nothing to remove: {before:,} MACs are within {allowed:,} already")
-    return channel_graph(graph)
-
-
-def _allowed(context: Context) -> int:
+def _following(context: Context) -> PruneOptions:
     if context.next_prune is None:
         raise RejectedError("no prune follows that would remove what was trained towards zero")
-    baseline = context.baseline
-    return allowed_macs(context.next_prune.macs, cost(baseline.module, baseline.input_shape).macs)
+    return context.next_prune
 
 
-def _going(channels: ChannelGraph, scores: dict[int, float], context: Context) -> Tensor:
-    """The classes that the next prune would remove by these scores."""
+def _pruned_next(
+    module: nn.Module, model: Model, following: PruneOptions, context: Context
+) -> tuple[ChannelGraph, dict[Resource, int]]:
+    """The channels that the next prune will choose from, and its budgets; of a file, the weights alone are counted.
+
+    Raises `RejectedError` where it has nothing to remove.
+    """
+    channels = channel_graph(trace(module, model.input_shape))
+    baseline = context.baseline.module
+    whole = channel_graph(trace(baseline, model.input_shape))
+    allowed = {
+        name: allowance(limit, counter_of(name, whole, baseline)())
+        for name, limit in following.budgets.items()
+    }
+    now = {name: counter_of(name, channels, module)() for name in allowed}
+    if all(now[name] <= most for name, most in allowed.items()):
+        kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
+        raise RejectedError(f"nothing to remove: {kept} already")
+    return protect(channels, module, following.protect), allowed
+
+
+def _ranking(model: Model, following: PruneOptions, context: Context) -> Ranking:
+    looks = following.criterion in LOOK_AT_PICTURES
+    evidence = evidence_of(context.data, model.task, following.samples) if looks else None
+    return Ranking(following.criterion, following.scope, evidence=evidence)
+
+
+def _going(
+    channels: ChannelGraph,
+    module: nn.Module,
+    allowed: Mapping[Resource, int],
+    ranking: Ranking,
+    context: Context,
+) -> Tensor:
+    """The classes that a prune to these budgets would remove now."""
+    scores = importance(module, channels, ranking.criterion, ranking.evidence)
     multiple = context.target.channel_multiple
-    return choose(channels, scores, macs=_allowed(context), multiple=multiple).removed
+    return choose(channels, module, scores, allowed, multiple=multiple, scope=ranking.scope).removed
 
 
 def _share(norms: Tensor, which: Tensor) -> float:
@@ -134,12 +162,6 @@ def _clear(groups: Groups) -> None:
 def _free(channels: ChannelGraph) -> Tensor:
     """The classes that may go."""
     return torch.cat([group.classes for group in channels.prunable])
-
-
-def _by_scale(channels: ChannelGraph, names: Tensor, norms: Tensor) -> dict[int, float]:
-    """Class → the norm of its scales; what has none comes last."""
-    scores = dict.fromkeys(_free(channels).tolist(), math.inf)
-    return scores | dict(zip(names.tolist(), norms.tolist(), strict=True))
 
 
 def _scales(channels: ChannelGraph) -> list[Slot]:

@@ -70,6 +70,22 @@ def test_what_people_read() -> None:
     assert "features.0.0 +3" not in run(*SMALL, "--macs", "0.8", "--show").stdout
 
 
+def test_other_budgets_criteria_and_protected_layers() -> None:
+    result = run(
+        *(*SMALL, "--params", "0.6", "--memory-access", "0.8", "--scope", "layer"),
+        *("--criterion", "reconstruction", "--data", "digits", "--protect", "features.18", "--json"),
+    )
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["criterion"], document["scope"]) == ("reconstruction", "layer")
+    assert set(document["budgets"]) == {"params", "memory_access"}
+    assert all(each["after"] <= each["allowed"] for each in document["budgets"].values())
+    assert document["macs_allowed"] is None
+    kept = [each for each in document["classes"] if "features.18.0" in (*each["layers"], *each["read_by"])]
+    assert [each["frozen"] for each in kept] == ["features.18 is protected"] * 2
+    assert all(each["left"] == each["channels"] for each in kept)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -81,6 +97,13 @@ def test_what_people_read() -> None:
         ((*SMALL, "--macs", "0.5", "--svg", "taken"), 2, "taken is a folder"),
         ((*SMALL, "--macs", "0.5", "--svg", "/dev/null/graph.svg"), 2, "/dev/null is no folder"),
         ((*SMALL, "--macs", "0.5", "--target", "jetsn"), 2, "jetson"),
+        (SMALL, 2, "give one of --macs, --params, --memory-access, --peak-memory, --size"),
+        ((*SMALL, "--peak-memory", "-1"), 2, "--peak-memory -1 leaves nothing"),
+        ((*SMALL, "--size", "0.5"), 2, "give --target"),
+        ((*SMALL, "--macs", "0.5", "--criterion", "taylor"), 2, "give --data DIR"),
+        ((*SMALL, "--macs", "0.5", "--criterion", "tailor"), 2, "'tailor'"),
+        ((*SMALL, "--macs", "0.5", "--protect", "features.0.9"), 2, "or features.0.0"),
+        (("squeezenet1.1", *SMALL[1:3], "--macs", "0.5", "--criterion", "batch-norm-scale"), 2, "has none"),
     ],
 )
 def test_bad_input(

@@ -18,7 +18,7 @@ from edgekit.model import Model, Preprocessing, Source
 from edgekit.progress import Silent
 from edgekit.recipe import PruneOptions, SparsifyOptions, load_recipe
 from edgekit.stages import Context, RejectedError
-from edgekit.stages.prune import prune
+from edgekit.stages.pruning import prune
 from edgekit.stages.shrinkage import GroupLasso, Groups
 from edgekit.stages.sparsify import Sparsify
 from edgekit.target import load_target
@@ -65,6 +65,7 @@ def context(baseline: Model, macs: float = 0.5) -> Context:
         torch_device="cpu",
         progress=Silent(),
         measured_accuracy=lambda _: None,
+        file_bytes=lambda _: 0,
         next_prune=PruneOptions(kind="prune", macs=macs),
     )
 
@@ -109,7 +110,7 @@ def test_what_is_pruned_was_zero_before() -> None:
     start = model()
     ready = sparsified(start)
     assert ready.lineage[-1].details["norm_share_after"] == 0
-    pruned = prune(ready, macs=cost(start.module, start.input_shape).macs // 2, multiple=8).model
+    pruned = prune(ready, allowed={"macs": cost(start.module, start.input_shape).macs // 2}, multiple=8).model
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         same, changed = pruned.module(images), start.module(images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 import torch
@@ -13,10 +14,13 @@ from torch import Tensor, nn
 
 from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost, cost_of_graph
+from edgekit.graph.counters import counter_of
 from edgekit.graph.macs import einsum_letters
 from edgekit.graph.macs_counter import MacsCounter
 from edgekit.graph.surgery import remove_channels
 from edgekit.graph.trace import trace
+from edgekit.recipe import Resource
+from edgekit.stages.pruning import figures
 
 
 class Weighted(nn.Module):
@@ -89,10 +93,14 @@ def test_every_form_is_counted_and_its_forecast_is_exact(name: str) -> None:
     module, shapes = form(name), INPUTS.get(name, (SHAPE,))
     graph = trace(module, *shapes)
     channels = channel_graph(graph)
-    counted, forecast = cost_of_graph(graph, module, SHAPE), MacsCounter(channels)
-    assert forecast() == counted.macs > 0
+    counted, names = cost_of_graph(graph, module, SHAPE), get_args(Resource)
+    forecast = {resource: counter_of(resource, channels, module) for resource in names if resource != "size"}
+    assert {resource: counter() for resource, counter in forecast.items()} == figures(counted)
+    assert counted.macs > 0
     assert all(math.prod(layer.output_shape) for layer in counted.layers)
     removed = random_removal(channels, seed=0)
-    forecast.remove(removed.tolist())
+    for counter in forecast.values():
+        counter.remove(removed.tolist())
     pruned = remove_channels(module, channels, removed).module
-    assert forecast() == cost_of_graph(trace(pruned, *shapes), pruned, SHAPE).macs
+    left = figures(cost_of_graph(trace(pruned, *shapes), pruned, SHAPE))
+    assert {resource: counter() for resource, counter in forecast.items()} == left

@@ -1,0 +1,56 @@
+"""What the loss would change by, to first order, if a channel were zero (Molchanov et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import InputError
+from edgekit.graph.channels import ChannelGraph
+from edgekit.graph.importance import totals
+from edgekit.graph.importance.evidence import Evidence
+
+BATCH: Final = 16
+"""Pictures a gradient; signs of single pictures cancel in larger ones."""
+
+
+def first_order(module: nn.Module, channels: ChannelGraph, evidence: Evidence) -> Tensor:
+    """(labels,), float64: (Σ g·w over all entries of all slots of a class)², the mean over batches.
+
+    Gradients are taken in eval mode; scores can be compared across layers, since all are changes of one loss.
+    Raises `InputError` where nothing is labelled, and for gradients that are not finite.
+    """
+    if evidence.targets is None:
+        raise InputError(
+            "the criterion taylor needs the gradient of the loss, and the pictures have no classes",
+            hint="give labelled pictures, or choose the criterion reconstruction",
+        )
+    found = totals.zeros(channels)
+    for count, start in enumerate(range(0, len(evidence.images), BATCH), start=1):
+        batch = slice(start, start + BATCH)
+        products = _products(module, evidence.images[batch], evidence.targets[batch], evidence)
+        change = totals.zeros(channels)
+        for slot in channels.slots:
+            if slot.parameter in products:
+                totals.add(change, slot, totals.by_entry(products[slot.parameter], slot))
+        found += (change.square() - found) / count
+    return found
+
+
+def _products(module: nn.Module, images: Tensor, targets: Tensor, evidence: Evidence) -> dict[str, Tensor]:
+    """Parameter → gradient · value, of one batch; the module is left as it is."""
+    values = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
+    outputs = torch.func.functional_call(module, values, (images,))
+    loss = evidence.loss(outputs, targets)
+    gradients = torch.autograd.grad(loss, list(values.values()), materialize_grads=True)
+    products = {}
+    for (name, value), gradient in zip(values.items(), gradients, strict=True):
+        if not bool(torch.isfinite(gradient).all()):
+            raise InputError(
+                f"the gradient of {name} is not finite",
+                hint="look for NaN in the data, or train the network again",
+            )
+        products[name] = (gradient * value).detach()
+    return products

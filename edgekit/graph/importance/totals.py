@@ -1,0 +1,46 @@
+"""Scores of a parameter's entries, summed over all slots of a class."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import InputError
+from edgekit.graph.channels import ChannelGraph, Slot
+from edgekit.graph.refit import tensor_of
+
+
+def by_entry(values: Tensor, slot: Slot) -> Tensor:
+    """(blocks, entries), float64: the sum of a parameter-shaped tensor over each entry of a slot's axis.
+
+    The blocks are those of axis 0 in a grouped convolution.
+    """
+    blocks = values.reshape(len(slot.labels), -1, *values.shape[1:])
+    others = [axis for axis in range(1, blocks.dim()) if axis != slot.axis + 1]
+    return (blocks.sum(others, dtype=torch.float64) if others else blocks.double()).cpu()
+
+
+def zeros(channels: ChannelGraph) -> Tensor:
+    """A place for each class, float64."""
+    return torch.zeros(len(channels.found.classes), dtype=torch.float64)
+
+
+def add(totals: Tensor, slot: Slot, entries: Tensor) -> None:
+    """Add the scores (blocks, entries) of a slot to its classes, in place."""
+    totals.index_add_(0, slot.labels.flatten(), entries.flatten())
+
+
+def relative_to_group(totals: Tensor, channels: ChannelGraph) -> Tensor:
+    """Each class against the mean of its group: layers differ in scale by more than their channels do."""
+    for group in channels.groups:
+        mean = totals[group.classes].mean()
+        totals[group.classes] /= mean if mean > 0 else 1.0
+    return totals
+
+
+def finite_parameter(module: nn.Module, name: str) -> Tensor:
+    """The parameter of that name; raises `InputError` where it holds NaN or infinity."""
+    value = tensor_of(module, name)
+    if not bool(torch.isfinite(value).all()):
+        raise InputError(f"{name} holds NaN or infinite weights", hint="train or load the network again")
+    return value

@@ -1,0 +1,193 @@
+"""One pruning step: channels are ranked and chosen, leave, and the result is proven equal to its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from edgekit.errors import BudgetError
+from edgekit.graph.budget import Choice, choose
+from edgekit.graph.channels import ChannelGraph, channel_graph
+from edgekit.graph.cost import Cost
+from edgekit.graph.counters import counter_of
+from edgekit.graph.importance import Evidence, importance
+from edgekit.graph.protection import protect
+from edgekit.graph.surgery import Removal, remove_channels
+from edgekit.graph.trace import trace
+from edgekit.model import Detail, Event, Model
+from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
+from edgekit.stages.sparsity import parse, project
+from edgekit.units import human_bytes
+
+FILE_TRIALS = 4
+"""Files made at most to reach a size; two where a file is its weights and a constant."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """How channels compete."""
+
+    criterion: Criterion = BEST_OF_WEIGHTS
+    scope: Scope = BEST_SCOPE
+    protected: tuple[str, ...] = ()
+    """Layers that stay as they are."""
+    evidence: Evidence | None = None
+    """What `taylor` and `reconstruction` look at."""
+
+
+BY_WEIGHTS = Ranking()
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A pruned model, and what was decided on the way."""
+
+    model: Model
+    removal: Removal
+    channels: ChannelGraph
+    """Of the network before."""
+    choice: Choice
+
+    @property
+    def removed(self) -> Tensor:
+        """Classes, int64."""
+        return self.choice.removed
+
+
+def figures(cost: Cost) -> dict[Resource, int]:
+    """What a network costs, by the names of budgets; the size of its file is not known from its graph."""
+    return {
+        "macs": cost.macs,
+        "params": cost.params,
+        "memory_access": cost.memory_access_bytes,
+        "peak_memory": cost.peak_activation_bytes,
+    }
+
+
+def prune(
+    model: Model,
+    *,
+    allowed: Mapping[Resource, int],
+    multiple: int,
+    ranking: Ranking = BY_WEIGHTS,
+    channels: ChannelGraph | None = None,
+) -> Pruned:
+    """Remove the least important channels until no more than `allowed` is left; `size` is that of float weights.
+
+    Widths stay multiples of `multiple`; a sparsity pattern is projected anew, in the final channel order.
+    `channels`, where they are known, save the export. Raises `BudgetError` where a budget is out of reach and
+    `InputError` where nothing can be pruned, or the criterion does not apply.
+    """
+    module = model.module
+    known = channels or channel_graph(trace(module, model.input_shape))
+    free = protect(known, module, ranking.protected)
+    scores = importance(module, free, ranking.criterion, ranking.evidence)
+    choice = choose(free, module, scores, allowed, multiple=multiple, scope=ranking.scope)
+    removal = remove_channels(module, free, choice.removed)
+    sparsity = {
+        layer: pattern for layer, pattern in model.sparsity.items() if _fits(removal.module, layer, pattern)
+    }
+    project(removal.module, sparsity)
+    details: dict[str, Detail] = {
+        "criterion": ranking.criterion,
+        "scope": ranking.scope,
+        **_removal_details(free, module, choice.removed),
+        # A file's size is reached through that of its weights.
+        **{f"{'weight_bytes' if name == 'size' else name}_allowed": most for name, most in allowed.items()},
+        "channel_multiple": multiple,
+        "masked_difference": removal.difference,
+        "not_judged": _not_judged(free, scores),
+        "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
+    }
+    every = sum(len(group.classes) for group in free.groups)
+    event = Event(
+        stage="prune", summary=f"{len(choice.removed)} channels of {every} removed", details=details
+    )
+    after = model.after(event, module=removal.module, sparsity=sparsity)
+    return Pruned(after, removal, free, choice)
+
+
+def prune_to_file(
+    model: Model,
+    *,
+    allowed: Mapping[Resource, int],
+    multiple: int,
+    ranking: Ranking,
+    file_bytes: Callable[[Model], int],
+    channels: ChannelGraph | None = None,
+) -> Pruned:
+    """`prune`, where `size` is that of the file that a model makes.
+
+    What a file holds besides weights is found by making it: of the network before, then of each trial.
+    """
+    known = channels or channel_graph(trace(model.module, model.input_shape))
+    besides = file_bytes(model) - counter_of("size", known, model.module)()
+    fitting: Pruned | None = None
+    for _ in range(FILE_TRIALS):
+        stored = {**allowed, "size": max(allowed["size"] - besides, 0)}
+        pruned = prune(model, allowed=stored, multiple=multiple, ranking=ranking, channels=known)
+        spare = allowed["size"] - (made := file_bytes(pruned.model))
+        if spare >= 0:
+            again = fitting is not None and len(fitting.removed) == len(pruned.removed)
+            fitting = pruned
+            if again or spare < pruned.choice.step["size"]:
+                break
+        besides = made - pruned.choice.left["size"]
+    if fitting is None:
+        raise BudgetError(
+            f"no file of {human_bytes(allowed['size'])} was found: the nearest has {human_bytes(made)}",
+            hint="ask for a little more",
+        )
+    return fitting
+
+
+def widths(channels: ChannelGraph, removed: Tensor | None = None) -> dict[str, int]:
+    """Layer → output channels, without those removed."""
+    gone = torch.zeros(0, dtype=torch.int64) if removed is None else removed
+    return {
+        weight.removesuffix(".weight"): int((~torch.isin(classes, gone)).sum())
+        for weight, classes in channels.producers().items()
+    }
+
+
+def changed_widths(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, str]:
+    """Layer → output channels before and after, where they changed."""
+    return {
+        layer: f"{width} → {after[layer]}"
+        for layer, width in before.items()
+        if layer in after and after[layer] != width
+    }
+
+
+def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
+    return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
+
+
+def _removal_details(channels: ChannelGraph, module: nn.Module, removed: Tensor) -> dict[str, Detail]:
+    """What leaves, by layer, and what may not."""
+    counter = counter_of("macs", channels, module)
+    before = counter()
+    counter.remove(removed.tolist())
+    return {
+        "channels_removed": len(removed),
+        "macs_before": before,
+        "macs_after": counter(),
+        "widths": changed_widths(widths(channels), widths(channels, removed)),
+        "frozen": {
+            group.axes[0][0]: group.frozen
+            for group in channels.groups
+            if group.frozen and channels.touches_weights(group)
+        },
+    }
+
+
+def _not_judged(channels: ChannelGraph, scores: Mapping[int, float]) -> list[str]:
+    """The layers whose channels might go, had the criterion anything to say of them."""
+    return [
+        group.axes[0][0].rpartition(".")[0]
+        for group in channels.prunable
+        if channels.touches_weights(group) and int(group.classes[0]) not in scores
+    ]
