@@ -44,5 +44,4 @@ def test_without_its_prune_it_is_rolled_back(tmp_path: Path) -> None:
     rows = {step.stage: step for step in done.report.steps}
     assert (rows["prune"].kept, rows["prune"].reason) == (False, "no gain on accuracy")
     assert (rows["sparsify"].kept, rows["sparsify"].reason) == (False, WITHDRAWN)
-    assert rows["export"].val_accuracy == rows["baseline"].val_accuracy
     assert rows["export"].macs == rows["baseline"].macs
