@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix lint constraints clean
+.PHONY: demo test test-matrix bench-prune lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -15,6 +15,11 @@ test: .venv/installed-dev  ## Set up with the development extras, then run the w
 test-matrix: .venv/installed-dev  ## Every family on every target, then the README's table of it; about two hours.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
 	$(BIN)/python benchmarks/matrix.py
+
+# timm and torchvision are benchmarked, not needed: they stay out of constraints.txt. What has run is not run again.
+bench-prune: .venv/installed-dev  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps timm torchvision
+	$(BIN)/python benchmarks/prune_coverage.py
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.
 	$(BIN)/ruff check .

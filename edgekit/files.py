@@ -78,6 +78,17 @@ def check_new(path: Path, *, force: bool, mark: str) -> None:
         )
 
 
+def check_new_file(path: Path, *, force: bool) -> None:
+    """Raise `InputError` where a file cannot be written to `path`; where one exists, unless `force` replaces it."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder", hint="give the name of a file")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already", hint="--force replaces it")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise InputError(f"cannot write {path}: {there} is no folder to write in", hint="give another place")
+
+
 def _beside(path: Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

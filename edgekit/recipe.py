@@ -16,12 +16,37 @@ Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy
 
 
 class SparsifyOptions(Frozen):
-    """Zeros in a pattern that a runtime's kernels exploit; see `stages/sparsify.py`."""
+    """Zeros in a pattern that a runtime's kernels exploit, or channels that a prune behind it finds near zero.
+
+    See `stages/sparsify.py` and `stages/sparsify_channels.py`.
+    """
 
     kind: Literal["sparsify"]
-    pattern: Literal["target"] | Pattern = "target"
-    """`target` takes the pattern that the target's file names; `2:4` keeps 2 of 4 along input channels."""
+    pattern: Literal["target", "channel"] | Pattern = "target"
+    """`target` takes the pattern that the target's file names; `2:4` keeps 2 of 4 along input channels; `channel`
+    trains towards zero what the next prune removes, and stands or falls with it."""
     counts: tuple[Gain, ...] = ("latency", "compressed_size")
+    """Of a channel pattern nothing is counted: the prune behind it is."""
+    penalty: Literal["growing", "batch-norm"] = "growing"
+    """`growing`: on all weights of the least important channels; `batch-norm`: on the scales of all channels."""
+    strength: float | None = Field(default=None, gt=0)
+    """What the penalty takes from a norm in all, as a share of what it is at first; by default 2, of scales 0.5."""
+    epochs: int = Field(default=8, ge=1)
+    learning_rate: float = Field(default=0.02, gt=0)
+    batch_size: int = Field(default=64, ge=2)
+    distillation: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _trains_channels_only(self) -> Self:
+        others = {name: field.default for name, field in type(self).model_fields.items()}
+        given = [
+            name
+            for name, default in others.items()
+            if name not in ("kind", "pattern", "counts") and getattr(self, name) != default
+        ]
+        if self.pattern != "channel" and given:
+            raise ValueError(f'{", ".join(given)} belong to pattern = "channel"')
+        return self
 
 
 Resource = Literal["macs", "params", "memory_access", "peak_memory", "size"]
@@ -136,6 +161,17 @@ class Recipe(Frozen):
     budget: Budget = Budget()
 
     @model_validator(mode="after")
+    def _prunes_what_was_prepared(self) -> Self:
+        for place, stage in enumerate(self.stages):
+            if trains_channels(stage) and self.next_prune(place) is None:
+                raise ValueError(f"stages.{place}: a channel pattern does nothing without a prune behind it")
+        return self
+
+    def next_prune(self, place: int) -> PruneOptions | None:
+        """The first prune behind a stage."""
+        return next((stage for stage in self.stages[place + 1 :] if stage.kind == "prune"), None)
+
+    @model_validator(mode="after")
     def _budgets_agree(self) -> Self:
         """Pruning that stops above the budget for MACs could only miss it."""
         pruning = [stage.budgets.get("macs") for stage in self.stages if stage.kind == "prune"]
@@ -146,6 +182,11 @@ class Recipe(Frozen):
                 f"two budgets conflict: pruning stops at macs = {min(limits):g}, and budget.macs is {allowed:g}"
             )
         return self
+
+
+def trains_channels(stage: Stage) -> bool:
+    """Whether a stage trains towards zero what the next prune removes."""
+    return stage.kind == "sparsify" and stage.pattern == "channel"
 
 
 def allowance(limit: float, start: int) -> int:

@@ -81,6 +81,15 @@ Show = Annotated[
     bool, typer.Option("--show", help="Name every layer that moves together, and what reads it.")
 ]
 
+Svg = Annotated[
+    Path | None,
+    typer.Option(
+        "--svg",
+        metavar="FILE",
+        help="Draw what reads what and moves together, as SVG. With --out it is drawn there too.",
+    ),
+]
+
 
 def prune(
     subject: Subject,
@@ -103,6 +112,7 @@ def prune(
     task: options.Task = None,
     factory: options.Factory = None,
     seed: options.Seed = Request.seed,
+    svg: Svg = None,
     force: options.Force = False,
     show: Show = False,
     as_json: options.Json = False,
@@ -136,6 +146,7 @@ def prune(
             factory=factory,
             seed=seed,
             out=out,
+            svg=svg,
             force=force,
             progress=shown(),
         )

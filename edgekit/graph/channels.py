@@ -65,9 +65,23 @@ class ChannelGraph:
         return self.found.classes[label(tokens)]
 
     def is_free(self, component: tuple[int, ...]) -> bool:
-        """Whether any of a component's channels may go: it is one group of classes that are all of a kind."""
+        """Whether any of a component's channels may go: it is one group of classes that are all of a kind.
+
+        Beside channels that must stay, an operator that cuts both by place decides how many.
+        """
         classes = self.groups[component[0]].classes
-        return len(component) == 1 and bool((self.found.kinds[classes] == self.found.kinds[classes[0]]).all())
+        alike = bool((self.found.kinds[classes] == self.found.kinds[classes[0]]).all())
+        return len(component) == 1 and alike and component[0] not in self._beside_frozen
+
+    @cached_property
+    def _beside_frozen(self) -> frozenset[int]:
+        """The groups that one operator cuts together with a frozen one."""
+        found: set[int] = set()
+        for labels in self.walk.cut:
+            indices = {index for index in self.group_of[self.found.classes[labels]].tolist() if index >= 0}
+            if any(self.groups[index].frozen for index in indices):
+                found |= indices
+        return frozenset(found)
 
     def touches_weights(self, group: Group) -> bool:
         """Whether a group is a layer's width, and not only the size of a table or of a map."""

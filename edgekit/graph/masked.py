@@ -112,9 +112,21 @@ def _layer_norm(
 def _group_norm(tensor: Tensor, mask: Tensor, _: tuple[int, ...], call: dict[str, Any]) -> Tensor:
     rows = (len(tensor), call["num_groups"], -1)
     found = _normalized(tensor.reshape(rows), mask.reshape(rows), (2,), call["eps"], centre=True)
-    found = found.reshape(tensor.shape)
-    shape = (1, -1, *(1,) * (tensor.dim() - 2))
-    found = found if call["weight"] is None else found * call["weight"].reshape(shape)
+    return _per_channel(found.reshape(tensor.shape), call)
+
+
+def _batch_norm(tensor: Tensor, mask: Tensor, _: tuple[int, ...], call: dict[str, Any]) -> Tensor:
+    """With statistics of its own input, as where a network standardises its weights (Brock et al. 2021)."""
+    if not call["training"]:
+        return torch.batch_norm(tensor, **call)
+    axes = tuple(axis for axis in range(tensor.dim()) if axis != 1)
+    return _per_channel(_normalized(tensor, mask, axes, call["eps"], centre=True), call)
+
+
+def _per_channel(normalized: Tensor, call: dict[str, Any]) -> Tensor:
+    """Scaled and shifted by the parameters of axis 1."""
+    shape = (1, -1, *(1,) * (normalized.dim() - 2))
+    found = normalized if call["weight"] is None else normalized * call["weight"].reshape(shape)
     return found if call["bias"] is None else found + call["bias"].reshape(shape)
 
 
@@ -131,5 +143,6 @@ STATISTICS: dict[str, Statistic] = {
     "layer_norm": partial(_layer_norm, centre=True),
     "rms_norm": partial(_layer_norm, centre=False),
     "group_norm": _group_norm,
+    "batch_norm": _batch_norm,
 }
 """Operators whose result over fewer entries is another one; all else sums, or looks at each entry by itself."""

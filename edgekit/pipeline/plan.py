@@ -68,7 +68,11 @@ def _forecast(job: Job) -> float:
         return seconds
     steps = math.ceil(len(job.data.train) / job.recipe.train.batch_size)
     model = fresh(job)
-    epochs = sum(stage.epochs * TEACHER_SHARE for stage in job.recipe.stages if stage.kind == "recover")
+    epochs = sum(
+        stage.epochs * TEACHER_SHARE
+        for stage in job.recipe.stages
+        if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel")
+    )
     if not job.weights and not job.entry.program and not (cache_folder(job) / WEIGHTS).is_file():
         epochs += job.recipe.train.epochs
     return seconds + epochs * steps * _step_seconds(model, job.recipe.train.batch_size)

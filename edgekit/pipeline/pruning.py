@@ -23,6 +23,7 @@ from edgekit.graph.counters import said
 from edgekit.graph.trace import trace
 from edgekit.model import Model, Task
 from edgekit.pipeline.loading import open_network
+from edgekit.pipeline.pruning_svg import drawn
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
 from edgekit.request import Size
@@ -30,6 +31,8 @@ from edgekit.stages.evidence import evidence_of
 from edgekit.stages.pruning import Pruned, Ranking, figures, prune_to_file
 from edgekit.stages.pruning import prune as prune_model
 from edgekit.target import Target, load_target
+
+DRAWING = "channels.svg"
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,23 @@ def prune(
     factory: str | None = None,
     seed: int = 0,
     out: Path | None = None,
+    svg: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> PruningReport:
     """Remove the least important channels of a network (as `compress` takes it), or of what a run left.
 
     Budgets are shares of the network's own figures or counts; widths are multiples of what the target's kernels
-    want. The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it). Raises
+    want. The pruned network is written into a new folder `out` as a checkpoint (`edgekit.load` reads it), with the
+    drawing of what moves together as `channels.svg`; `svg` is a file for that drawing alone. Raises
     the errors of `edgekit.errors`; nothing is written then.
     """
     show, goal = progress or Silent(), load_target(target) if target else None
     _check(options, goal, data)
     if out is not None:
         files.check_new(out, force=force, mark=STRUCTURE)
+    if svg is not None:
+        files.check_new_file(svg, force=force)
     network = open_network(
         model,
         factory=factory,
@@ -136,8 +143,11 @@ def prune(
         )
     else:
         pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
+    drawing = drawn(pruned) if out or svg else ""
     if out is not None:
-        _save(pruned, out)
+        _save(pruned, drawing, out)
+    if svg is not None:
+        files.write_text(svg, drawing)
     after = cost(pruned.model.module, before.input_shape)
     left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
     spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
@@ -219,7 +229,7 @@ def _report(
     )
 
 
-def _save(pruned: Pruned, out: Path) -> None:
+def _save(pruned: Pruned, drawing: str, out: Path) -> None:
     if pruned.removal.rewritten:
         raise InputError(
             f"{pruned.model.name} was pruned as an exported graph, which a checkpoint cannot hold",
@@ -227,6 +237,7 @@ def _save(pruned: Pruned, out: Path) -> None:
         )
     with files.new_folder(out) as folder:
         save_model(pruned.model, folder)
+        files.write_text(folder / DRAWING, drawing)
 
 
 def _class(pruned: Pruned, group: Group) -> ChannelClass:

@@ -16,9 +16,10 @@ from edgekit.pipeline.job import Job
 from edgekit.pipeline.plan import plan
 from edgekit.pipeline.rows import step_row
 from edgekit.pipeline.ship import ship
-from edgekit.pipeline.verdict import OPEN, SETTLED, Verdict, judge
+from edgekit.pipeline.verdict import OPEN, SETTLED, WITHDRAWN, Verdict, judge, judge_prepared
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import Stage as Options
+from edgekit.recipe import trains_channels
 from edgekit.report import Report, Step, load_report
 from edgekit.stages import Context, RejectedError, stage
 
@@ -64,12 +65,15 @@ class _Runner:
             record = self._finished(index) or self._do(index)
             if record.provisional:
                 provisional.append(index)
+            if not record.step.kept:
+                provisional = self._withdraw(index, provisional)
             if self.stages[index].kind == "recover" and provisional:
                 if self._within(self.states[index + 1]):
                     self._settle(provisional)
                     provisional.clear()
                 else:
                     index = self._roll_back(provisional.pop(), self.states[index + 1])
+                    provisional = self._withdraw(index, provisional)
             index += 1
         states = [self.states[place] for place in sorted(self.states)]
         rows = [self.rows[place] for place in sorted(self.rows)]
@@ -138,6 +142,14 @@ class _Runner:
         recovers = any(later.kind == "recover" for later in self.stages[index + 1 :])
         # A recovery need only gain: if it falls short of the budget, what it had to recover from is at fault.
         floor = None if options.kind == "recover" else self.floor
+        if trains_channels(options):
+            return judge_prepared(
+                sides["after"].figures,
+                sides["after"].model.lineage[-1].summary,
+                floor=floor,
+                recovery_follows=recovers,
+                metric=metric_of(self.job.entry.task).name,
+            )
         return judge(
             sides["before"].figures,
             sides["after"].figures,
@@ -165,6 +177,7 @@ class _Runner:
             torch_device=self.assessor.torch_device,
             progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
+            next_prune=job.recipe.next_prune(index),
             file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
         )
 
@@ -188,3 +201,29 @@ class _Runner:
         self.states = {place: state for place, state in self.states.items() if place <= culprit}
         self.states[culprit + 1] = replace(self.states[culprit])
         return culprit
+
+    def _withdraw(self, index: int, provisional: list[int]) -> list[int]:
+        """Undo channels trained for a prune that was rolled back, and what was done to them since.
+
+        Gives those of the provisional stages that are left.
+        """
+        first = self._prepared(index) if self.stages[index].kind == "prune" else index
+        for place in range(first, index):
+            kind = self.stages[place].kind
+            row = self.rows[place].model_copy(update={"kept": False, "reason": WITHDRAWN})
+            self.progress.say(f"{kind}: {WITHDRAWN}")
+            self.rows[place] = row
+            self.folder.finish(place + 1, kind, Record(step=row), None)
+        for place in range(first, index + 1):
+            self.states[place + 1] = replace(self.states[first])
+        return [place for place in provisional if place < first]
+
+    def _prepared(self, prune: int) -> int:
+        """The first stage that trained channels for this prune, and none before it; else the prune itself."""
+        first = prune
+        for place in reversed(range(prune)):
+            if self.rows[place].kept and self.stages[place].kind == "prune":
+                break
+            if self.rows[place].kept and trains_channels(self.stages[place]):
+                first = place
+        return first

@@ -12,6 +12,8 @@ SLOWER = 1.02
 
 OPEN, SETTLED = "recovery decides", "won back by recovery"
 """How the reason of a provisional stage ends, before and after it was found within the budget."""
+WITHDRAWN = "rolled back with the prune that it was for"
+"""The reason of a channel pattern that no prune made use of."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,30 @@ def judge(
     reason = "; ".join(gained)
     if "latency" in counts and not on_target:
         reason += "; speed unmeasured"
+    return _within(after, reason, floor=floor, recovery_follows=recovery_follows, metric=metric)
+
+
+def judge_prepared(
+    after: Figures, summary: str, *, floor: float | None, recovery_follows: bool, metric: str = "accuracy"
+) -> Verdict:
+    """Keep or roll back channels that were trained towards zero: nothing is gained before the next prune.
+
+    Only the accuracy budget is held here; where that prune is rolled back, they are too.
+    """
+    if after.crashed:
+        return Verdict(kept=False, reason=after.crashed)
+    return _within(
+        after,
+        f"{summary}; counts with the next prune",
+        floor=floor,
+        recovery_follows=recovery_follows,
+        metric=metric,
+    )
+
+
+def _within(
+    after: Figures, reason: str, *, floor: float | None, recovery_follows: bool, metric: str
+) -> Verdict:
     if floor is None or after.accuracy is None or after.accuracy >= floor:
         return Verdict(kept=True, reason=reason)
     lost = f"{metric} {100 * after.accuracy:.2f} %, the budget asks for {100 * floor:.2f} %"

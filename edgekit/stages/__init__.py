@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from edgekit.data.split import Data
 from edgekit.model import Model
 from edgekit.progress import Progress
+from edgekit.recipe import PruneOptions
 from edgekit.recipe import Stage as Options
 from edgekit.target import Target
 
@@ -42,6 +43,8 @@ class Context:
     """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
     file_bytes: Callable[[Model], int]
     """The size of the file that the target's exporter makes of a model."""
+    next_prune: PruneOptions | None = None
+    """The prune that the recipe has behind this stage."""
 
 
 def need_labels(context: Context) -> None:

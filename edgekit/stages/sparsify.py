@@ -1,4 +1,7 @@
-"""`Sparsify`: zeros in the pattern that the target's kernels exploit, on the layers that can carry it."""
+"""`Sparsify`: zeros in the pattern that the target's kernels exploit, on the layers that can carry it.
+
+Whole channels, which no kernel exploits before they are pruned, are trained: see `sparsify_channels.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from torch import nn
 from edgekit.model import Event, Model
 from edgekit.recipe import SparsifyOptions
 from edgekit.stages import Context, RejectedError, need_labels
+from edgekit.stages.sparsify_channels import sparsify_channels
 from edgekit.stages.sparsity import parse, project
 from edgekit.target import SparsitySupport, Target
 
 
 @dataclass(frozen=True)
 class Sparsify:
-    """Magnitude projection onto N:M along input channels (Mishra et al. 2021, "Accelerating Sparse DNNs")."""
+    """Magnitude projection onto N:M along input channels (Mishra et al. 2021), or channels trained towards zero."""
 
     options: SparsifyOptions
 
@@ -26,6 +30,8 @@ class Sparsify:
         Raises `RejectedError` where the target exploits no pattern, or no layer can carry it.
         """
         need_labels(context)
+        if self.options.pattern == "channel":
+            return sparsify_channels(model, self.options, context)
         support = _support(context.target, self.options.pattern)
         can, cannot = _sort_layers(model.module, support)
         if not can:

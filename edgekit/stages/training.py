@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,9 @@ ADAM_SHARE, ADAM_DECAY, CLIP = 0.02, 0.01, 1.0
 """AdamW's rate as a share of what a recipe asks of SGD, its decay, and the norm that gradients are clipped to."""
 RISE_OF_ONE_STEP = 5
 """So many steps, a fifth of which rise, make torch's schedule divide by zero."""
+
+Penalty = Callable[[int, int], None]
+"""What is done to the weights, in place, after step `n` (from 1) of `steps`."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,11 @@ def train(
     *,
     teacher: nn.Module | None = None,
     masks: Mapping[str, Tensor] | None = None,
+    penalty: Penalty | None = None,
 ) -> None:
     """Train in place: SGD with Nesterov momentum; zeros in `masks` (name → bool) stay zero after every step.
 
+    A `penalty` changes weights after every step, with the optimizer's rate left out of it, as AdamW's decay does.
     With a teacher the loss is (1 - d)·the task's + d·T²·KL(teacher ‖ student) at temperature T
     (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `InputError` when
     the loss stops being finite.
@@ -70,7 +75,8 @@ def train(
     torch.manual_seed(how.seed)
     rng = np.random.default_rng(how.seed)
     on_device(module, how.device)
-    loop = _Loop(module, how, math.ceil(len(data.train) / how.batch_size), teacher, masks or {})
+    steps = math.ceil(len(data.train) / how.batch_size)
+    loop = _Loop(module, how, steps, teacher, masks=masks or {}, penalty=penalty)
     with progress.task(how.title, how.epochs * loop.steps_per_epoch) as advance:
         for epoch in range(how.epochs):
             for images, targets in batches(data.train, how.batch_size, rng=rng, augment=True):
@@ -86,19 +92,21 @@ class _Loop:
         how: Training,
         steps_per_epoch: int,
         teacher: nn.Module | None,
+        *,
         masks: Mapping[str, Tensor],
+        penalty: Penalty | None,
     ) -> None:
         self.module, self.how, self.steps_per_epoch = module, how, steps_per_epoch
+        self.penalty, self.steps, self.done = penalty, how.epochs * steps_per_epoch, 0
         self.teacher = None if teacher is None else on_device(teacher, how.device).eval()
         parameters = dict(module.named_parameters())
         self.masked = [(parameters[name], mask.to(how.device)) for name, mask in masks.items()]
         self.optimizer = _optimizer(list(parameters.values()), how)
-        steps = how.epochs * steps_per_epoch
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=self.optimizer.param_groups[0]["lr"],
-            total_steps=steps,
-            pct_start=0.4 if steps == RISE_OF_ONE_STEP else 0.2,
+            total_steps=self.steps,
+            pct_start=0.4 if self.steps == RISE_OF_ONE_STEP else 0.2,
             cycle_momentum=False,
         )
 
@@ -115,7 +123,10 @@ class _Loop:
             nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
         self.optimizer.step()
         self.schedule.step()
+        self.done += 1
         with torch.no_grad():
+            if self.penalty is not None:
+                self.penalty(self.done, self.steps)
             for parameter, mask in self.masked:
                 parameter.mul_(mask)
         return float(loss.detach())

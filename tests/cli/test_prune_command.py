@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 import edgekit
 from edgekit.cli.app import app
 
+SVG = "http://www.w3.org/2000/svg"
 SMALL = ("mobilenetv2", "--input-size", "32", "--width", "0.5")
 
 
@@ -33,8 +35,31 @@ def test_a_network_is_pruned_proven_and_written(tmp_path: Path) -> None:
     assert last["left"] == last["channels"] == 1000
     pruned = edgekit.load(out)
     assert sum(value.numel() for value in pruned.module.parameters()) == document["params_after"]
+    check_drawing((out / "channels.svg").read_text(encoding="utf-8"))
     again = run(str(out), "--macs", str(document["macs_after"] // 2), "--json")
     assert json.loads(again.stdout)["macs_before"] == document["macs_after"]
+
+
+def check_drawing(text: str) -> None:
+    """Every convolution has a box with a tooltip; what must stay says why."""
+    root = ElementTree.fromstring(text)
+    titles = [element.text or "" for element in root.iter(f"{{{SVG}}}title")]
+    assert root.get("role") == "img"
+    assert titles[0].startswith("Channels of mobilenetv2: ")
+    assert sum(title.startswith("features.17.conv.2: ") for title in titles) == 3  # the box and its two texts
+    assert "classifier.1: 1000 → 1000 channels, must stay: network output" in titles
+    assert len({title for title in titles if title.startswith(("features.", "classifier."))}) == 53
+
+
+def test_a_drawing_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "drawn" / "graph.svg"
+    assert run(*SMALL, "--macs", "0.5", "--svg", str(file)).exit_code == 0
+    first = file.read_text(encoding="utf-8")
+    check_drawing(first)
+    again = run(*SMALL, "--macs", "0.5", "--svg", str(file))
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+    assert run(*SMALL, "--macs", "0.5", "--svg", str(file), "--force").exit_code == 0
+    assert file.read_text(encoding="utf-8") == first
 
 
 def test_what_people_read() -> None:
@@ -73,6 +98,8 @@ def test_other_budgets_criteria_and_protected_layers() -> None:
         ((*SMALL, "--macs", "1"), 2, "nothing to remove"),
         ((*SMALL, "--macs", "10"), 1, "pruning cannot reach 10 MACs"),
         ((*SMALL, "--macs", "0.5", "--out", "taken"), 2, "taken exists already"),
+        ((*SMALL, "--macs", "0.5", "--svg", "taken"), 2, "taken is a folder"),
+        ((*SMALL, "--macs", "0.5", "--svg", "/dev/null/graph.svg"), 2, "/dev/null is no folder"),
         ((*SMALL, "--macs", "0.5", "--target", "jetsn"), 2, "jetson"),
         (SMALL, 2, "give one of --macs, --params, --memory-access, --peak-memory, --size"),
         ((*SMALL, "--peak-memory", "-1"), 2, "--peak-memory -1 leaves nothing"),

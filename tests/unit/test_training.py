@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
+from labelled_pictures import pictures
 from torch import nn
 
-from edgekit.data.random import random_data
-from edgekit.data.split import Data, Part
 from edgekit.errors import InputError
-from edgekit.model import Preprocessing, Source
+from edgekit.model import Source
 from edgekit.progress import Silent
 from edgekit.stages.training import Training, needs_adaptive, train
 from edgekit.zoo import build
-
-
-def pictures(count: int) -> Data:
-    ready = Preprocessing(height=8, width=8, mean=(0.5,) * 3, std=(0.5,) * 3)
-    data = random_data(ready, seed=0)
-    calibration = data.calibration
-    assert isinstance(calibration, Part)
-    some = replace(calibration, indices=calibration.indices[:count], targets=np.arange(count) % 2)
-    return replace(data, train=some, labels=("a", "b"))
 
 
 def how(**options: float) -> Training:

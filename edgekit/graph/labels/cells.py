@@ -27,6 +27,9 @@ def _pieces(walk: Walk, node: fx.Node, axis: int, pieces: list[Piece], *, whole:
             tokens = plane.tokens
             if plane.varies(axis) or plane.axis == axis:
                 tokens = tokens[(slice(None),) * axis + (slice(start, end, step),)]
+            if plane.axis == axis and _is_single(node, cell, axis):
+                walk.freeze(tokens, f"{layer_of(node)} takes one of these channels by its place")
+                continue
             if plane.axis == axis and not whole:
                 tokens = walk.step(tokens, torch.tensor(cell), axis, node)
             planes.append(Plane(tokens, plane.axis))
@@ -37,6 +40,13 @@ def _pieces(walk: Walk, node: fx.Node, axis: int, pieces: list[Piece], *, whole:
     if value.at(axis) and not whole:
         walk.cut.append(torch.unique(label(torch.cat([plane.tokens.flatten() for plane in value.at(axis)]))))
     return found
+
+
+def _is_single(node: fx.Node, cell: int, axis: int) -> bool:
+    """Whether a piece of the whole network is a single entry of several: all channels elsewhere may read it."""
+    found = node.meta["val"]
+    piece = found[cell] if isinstance(found, tuple | list) else found
+    return int(piece.shape[axis]) == 1 and shape_of(node.all_input_nodes[0])[axis] > 1
 
 
 def _cut(walk: Walk, node: fx.Node, axis: int, sizes: list[int]) -> Result:

@@ -16,6 +16,7 @@ def convolution(walk: Walk, node: fx.Node) -> Value:
     call = arguments(node)
     value, weight, groups = walk.value(call["input"]), call["weight"], call["groups"]
     outputs, per_group = shape_of(weight)[:2]
+    _keep_kernel(walk, node, weight)
     arriving, passing = _arriving(walk, node, value)
     if groups > 1 and groups == per_group * groups and arriving is not None:
         leaving: Tensor | None = _repeated(walk, node, arriving, outputs // groups)
@@ -33,6 +34,7 @@ def transposed_convolution(walk: Walk, node: fx.Node) -> Value:
     call = arguments(node)
     value, weight, groups = walk.value(call["input"]), call["weight"], call["groups"]
     inputs, per_group = shape_of(weight)[:2]
+    _keep_kernel(walk, node, weight)
     arriving, passing = _arriving(walk, node, value)
     if groups > 1 and groups == inputs and arriving is not None:
         walk.use(node, weight, 0, arriving, "input")
@@ -72,6 +74,14 @@ def _computed_linear(walk: Walk, node: fx.Node) -> Value:
     for plane in found.at(value.rank - 1):
         walk.use(node, call["bias"], 0, plane.tokens.flatten())
     return found
+
+
+def _keep_kernel(walk: Walk, node: fx.Node, weight: fx.Node) -> None:
+    """The rows and columns of a kernel that a network computes must stay; those of a parameter have no labels."""
+    if parameter_of(weight) is None:
+        for plane in walk.value(weight).planes:
+            if plane.axis >= 2:
+                walk.freeze(plane.tokens, f"size of the kernel of {layer_of(node)}")
 
 
 def _arriving(walk: Walk, node: fx.Node, value: Value) -> tuple[Tensor | None, list[Plane]]:

@@ -56,7 +56,7 @@ def reshape(walk: Walk, node: fx.Node) -> Result:
         return walk.stop(node, f"the empty view at {layer_of(node)} is not understood")
     groups = regroup(before, after)
     axes = [_shrinking(walk, node, plane, place, groups) for place, plane in enumerate(value.planes)]
-    shape = _sizes(node, value, before, after, axes)
+    shape = _sizes(walk, node, value, axes)
     planes = []
     for plane, axis in zip(value.planes, axes, strict=True):
         tokens = _viewed(plane, axis, value.shape, shape, groups)
@@ -81,17 +81,27 @@ def _shrinking(walk: Walk, node: fx.Node, plane: Plane, place: int, groups: list
     return walk.book.scaled[key]
 
 
-def _sizes(node: fx.Node, value: Value, before: Shape, after: Shape, axes: Sequence[int]) -> Shape:
+def _sizes(walk: Walk, node: fx.Node, value: Value, axes: Sequence[int]) -> Shape:
     """The view's shape, each shrinking axis in the ratio of the channels that are left."""
+    after = shape_of(node)
     sizes = list(after)
-    for plane, axis in zip(value.planes, axes, strict=True):
-        scaled = sizes[axis] * value.shape[plane.axis]
-        if scaled % before[plane.axis]:
-            raise MisfitError(f"{layer_of(node)} cannot view {value.shape[plane.axis]} channels as {after}")
-        sizes[axis] = scaled // before[plane.axis]
+    for place, axis in enumerate(axes):
+        left, whole = _counts(walk, node, value, place)
+        if sizes[axis] * left % whole:
+            raise MisfitError(f"{layer_of(node)} cannot view {left} channels as {after}")
+        sizes[axis] = sizes[axis] * left // whole
     if math.prod(sizes) != math.prod(value.shape):
         raise MisfitError(f"{layer_of(node)} cannot view {value.shape} as {tuple(sizes)}")
     return tuple(sizes)
+
+
+def _counts(walk: Walk, node: fx.Node, value: Value, place: int) -> tuple[int, int]:
+    """How many channels of a plane there are, and were; those of axes that were merged are counted apart."""
+    plane, source = value.planes[place], node.all_input_nodes[0]
+    before = None if walk.before is None else walk.before.values[source]
+    if len(value.at(plane.axis)) == 1 or not isinstance(before, Value):
+        return value.shape[plane.axis], shape_of(source)[plane.axis]
+    return len(torch.unique(plane.tokens)), len(torch.unique(before.planes[place].tokens))
 
 
 def _viewed(plane: Plane, own: int | None, before: Shape, after: Shape, groups: list[Regrouping]) -> Tensor:

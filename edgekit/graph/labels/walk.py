@@ -62,6 +62,8 @@ class Walk:
         """For each cut of an axis: all labels along it."""
         self.resized: dict[str, dict[str, Any]] = defaultdict(dict)
         """Node → arguments, by name, that other widths ask for."""
+        self.stopped: set[str] = set()
+        """Nodes whose rule did not fit the whole network: it fits no smaller one either."""
         self.constants: dict[str, Tensor] = {}
         """Buffer → what other widths make of it."""
 
@@ -93,13 +95,24 @@ class Walk:
         try:
             found = self._found(node, rule, name)
         except MisfitError as error:
-            if self.before is not None:
+            if self.before is not None and node.name not in self.before.stopped:
                 raise
-            found = self.stop(node, str(error))
-        if self.before is None and isinstance(found, Value) and not _fits(found.shape, shape_of(node)):
-            found = self.stop(node, f"{name} at {layer_of(node)} is used in an unusual way")
+            found = self._stopped(node, str(error))
+        else:
+            if self._is_unusual(node, found):
+                found = self._stopped(node, f"{name} at {layer_of(node)} is used in an unusual way")
         old = self.before.values[node] if self.before and self.partly else None
         self.values[node] = old if isinstance(found, Value) and found.same(old) else found
+
+    def _is_unusual(self, node: fx.Node, found: Result) -> bool:
+        """Whether a rule gives another shape than the network, or did so for the whole one."""
+        if self.before is not None:
+            return node.name in self.before.stopped
+        return isinstance(found, Value) and not _fits(found.shape, shape_of(node))
+
+    def _stopped(self, node: fx.Node, reason: str) -> Result:
+        self.stopped.add(node.name)
+        return self.stop(node, reason)
 
     def _found(self, node: fx.Node, rule: Rule | None, name: str) -> Result:
         if rule is None:
@@ -157,21 +170,39 @@ class Walk:
         self, node: fx.Node, parameter: Any, axis: int, tokens: Tensor | None, role: Role = "other"
     ) -> None:
         """These tokens, (entries,) or (blocks, entries), meet that axis of a parameter (or of a computed weight)."""
-        if parameter is None or tokens is None:
+        if parameter is None:
             return
         name = parameter_of(parameter)
-        if name is not None:
+        if name is None:
+            self._use_computed(node, self.value(parameter), axis, tokens)
+        elif tokens is not None:
             self.uses[node].append(Use(name, axis, tokens if tokens.dim() == 2 else tokens[None], role))
+
+    def _use_computed(self, node: fx.Node, weight: Value, axis: int, tokens: Tensor | None) -> None:
+        planes = weight.at(axis)
+        if tokens is None:
+            for plane in planes:
+                self.freeze(plane.tokens, f"meets something without channels at {layer_of(node)}")
             return
-        weight = self.value(parameter)
-        if not (planes := weight.at(axis)):
+        if not planes:
             self.freeze(tokens, f"{layer_of(node)} computes its weights")
+        blocks = len(tokens) if tokens.dim() == 2 else 1
+        shape = [blocks, 1] + [-1 if place == axis else 1 for place in range(1, weight.rank)]
         for plane in planes:
-            self.unite(vector(tokens, axis, weight.rank).tokens, plane.tokens, node)
+            if blocks == 1:
+                self.unite(vector(tokens, axis, weight.rank).tokens, plane.tokens, node)
+            else:
+                rows = (
+                    torch.unflatten(plane.tokens, 0, (blocks, -1)) if plane.varies(0) else plane.tokens[None]
+                )
+                self.unite(tokens.reshape(shape), rows, node)
 
     def unite(self, left: Tensor, right: Tensor, node: fx.Node) -> None:
         """Channels at the same place must live or die together; what meets no channel must live."""
-        left, right = (side.reshape(-1) for side in broadcast(label(left), label(right)))
+        try:
+            left, right = (side.reshape(-1) for side in broadcast(label(left), label(right)))
+        except ValueError as error:  # numpy's, for shapes that do not broadcast
+            raise MisfitError(f"other numbers of channels meet at {layer_of(node)}") from error
         apart = left != right
         if not bool(apart.any()):
             return
