@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgekit import runtimes
-from edgekit.devices import Answer, Device, Failure, Job, open_device
+from edgekit.devices import Answer, Device, Failure, Job, TimesOnly, open_device
 from edgekit.errors import MissingError
 from edgekit.frozen import Frozen
 
@@ -64,9 +64,13 @@ def _device(uri: str) -> list[Check]:
     try:
         device = open_device(uri)
         found = [Check(name="device", ok=True, detail=device.name)]
-        asked = {runtime: _asked(runtime, device) for runtime in runtimes.runtimes().values()}
+        phone = isinstance(device, TimesOnly)  # no Python there, and one runtime: its own tool
+        known = [runtimes.find("litert")] if phone else runtimes.runtimes().values()
+        asked = {runtime: _asked(runtime, device) for runtime in known}
         if uri != HERE:
-            found += [*_told(device.state().facts), _numpy(asked.values())]
+            found += _told(device.state().facts)
+        if uri != HERE and not phone:
+            found.append(_numpy(asked.values()))
     except MissingError as error:
         return [Check(name="device", ok=False, detail=error.what, mend=error.hint)]
     return found + [_runtime(runtime, outcome) for runtime, outcome in asked.items()]

@@ -141,17 +141,22 @@ def test_without_trtexec_it_says_what_brings_it(
     assert "apt-get install tensorrt" in refusal.value.hint
 
 
+def diagnosed() -> doctor.Check:
+    runtime = runtimes.find("tensorrt")
+    return doctor._runtime(runtime, doctor._asked(runtime, DEVICE))
+
+
 @pytest.mark.parametrize("version", stand_in.FLAGS)
 def test_the_doctor_runs_the_tiny_model(install: Install, version: str) -> None:
     install(version)
-    check = doctor._runtime(runtimes.find("tensorrt"), DEVICE)
+    check = diagnosed()
     assert check.ok, check
     assert check.detail == f"{version}, runs f32 and f16"
 
 
 def test_the_doctor_is_calm_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    check = doctor._runtime(runtimes.find("tensorrt"), DEVICE)
+    check = diagnosed()
     assert check.detail == "trtexec is not installed"
     assert "pip" not in check.mend
     assert "apt-get install tensorrt" in check.mend
@@ -159,7 +164,7 @@ def test_the_doctor_is_calm_where_there_is_none(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_broken_tool_is_not_mended_by_pip(install: Install) -> None:
     install(fault="crash")
-    check = doctor._runtime(runtimes.find("tensorrt"), DEVICE)
+    check = diagnosed()
     assert "SIGSEGV ended it" in check.detail
     assert "pip" not in check.mend
 

@@ -90,7 +90,7 @@ def test_the_time_of_each_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def answered(*_: object, layers: bool, **__: object) -> CostProfile:
         asked.append(layers)
-        return CostProfile("x", None, measured(), times if layers else None)
+        return CostProfile("x", None, measured(), layer_times=times if layers else None)
 
     monkeypatch.setattr(profiling, "profile", answered)
     text = run("profile", "somewhere", "--layers").stdout
