@@ -55,6 +55,8 @@ ANSWER_S = 30.0
 FILE_S = 60.0
 """What a transfer may take besides the time for its bytes."""
 END_S = 10.0
+SHORT_BYTES = 64
+"""A socket's path has at most 104 bytes on some systems, of which ssh takes some for itself."""
 LINE_BYTES = 1024 * 1024
 
 
@@ -66,7 +68,7 @@ class Session:
 
     def __init__(self, address: Address, holder: str) -> None:
         self.address = address
-        self._folder = tempfile.TemporaryDirectory(prefix="edgekit-")
+        self._folder = tempfile.TemporaryDirectory(prefix="edgekit-", dir=_short_folder())
         self._log = Path(self._folder.name) / "log"
         self._control = str(Path(self._folder.name) / "c").replace("%", "%%")
         self._heard = b""
@@ -235,6 +237,11 @@ class Session:
 
     def _ended(self, status: int | None, doing: str) -> MissingError:
         return agent_failed(self.address, status, self._log.read_text(errors="replace"), doing)
+
+
+def _short_folder() -> str | None:
+    """Where a folder for a socket can lie: the usual place, or /tmp where that has a long name."""
+    return None if len(os.fsencode(tempfile.gettempdir())) <= SHORT_BYTES else "/tmp"  # noqa: S108  mkdtemp's in it
 
 
 def _close(process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:

@@ -25,13 +25,14 @@ pytestmark = pytest.mark.sshd
 
 
 @pytest.fixture(autouse=True)
-def temporary(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def temporary(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Temporary files go into a folder of the test's, empty after it."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp())  # pytest's has too long a name for a socket
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    assert [*folder.iterdir()] == []
+    left = [*folder.iterdir()]
+    shutil.rmtree(folder)
+    assert left == []
 
 
 def refused(device: Ssh, work: Job | None = None) -> MissingError:

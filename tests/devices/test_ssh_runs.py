@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -128,6 +129,18 @@ def test_what_a_shell_prints_is_no_reply(server: Server, tmp_path: Path) -> None
     python.chmod(0o755)
     device = server.connect(python=str(python))
     assert device.state().facts["uptime_s"] != "unknown"
+    device.close()
+
+
+def test_a_temporary_folder_may_have_a_long_name(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too long for the socket over which ssh shares its connection."""
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    device = server.connect()
+    assert device.state().facts["machine"]
     device.close()
 
 
