@@ -11,7 +11,7 @@ from edgekit.units import human_bytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.graph.cost import Layer
+    from edgekit.graph.layer import Layer
 
 
 def print_table(
@@ -30,7 +30,7 @@ def print_table(
 
 def print_layers(console: Console, layers: Iterable[Layer]) -> None:
     """What each layer of a network costs."""
-    numbers = ("params", "MACs", "memory access")
+    numbers = ("params", "MACs", "memory access", "alive")
     rows = [
         (
             layer.name,
@@ -39,6 +39,7 @@ def print_layers(console: Console, layers: Iterable[Layer]) -> None:
             f"{layer.params:,}",
             f"{layer.macs:,}",
             human_bytes(layer.memory_access_bytes),
+            human_bytes(layer.live_bytes),
             "×".join(map(str, layer.receptive_field)),
         )
         for layer in layers

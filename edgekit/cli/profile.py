@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import options
+from edgekit.cli.advice import floor_facts, print_advice
 from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
 
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
+    from edgekit.pipeline.profiling import CostProfile
 
 Subject = Annotated[
     str,
     typer.Argument(
         metavar="MODEL|ARTIFACT",
         show_default=False,
-        help=f"A network of the zoo, {options.OWN}; or the folder of a run or an artifact.",
+        help=f"A network of the zoo, {options.OWN}; the folder of a run or an artifact; or an ONNX, OpenVINO IR or "
+        ".tflite file.",
     ),
 ]
 Target = Annotated[
@@ -50,7 +53,7 @@ def profile(
     layers: Layers = False,
     as_json: options.Json = False,
 ) -> None:
-    """Count a network's parameters, multiply-accumulates and memory access; measure the latency of a file."""
+    """Count what a network or a file costs, advise on it, and measure the latency of an artifact."""
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.profiling import profile as run
 
@@ -65,17 +68,19 @@ def profile(
             device=device,
             progress=shown(),
         )
-        sink.show(found.document(), lambda console: _print(console, found.cost, found.latency, layers=layers))
+        sink.show(found.document(), lambda console: _print(console, found, layers=layers))
 
 
-def _print(console: "Console", cost: "Cost | None", latency: "Profile | None", *, layers: bool) -> None:
+def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
+    cost, latency = found.cost, found.latency
     if cost is not None:
-        print_facts(console, _cost_facts(cost))
+        print_facts(console, _cost_facts(cost) | floor_facts(found.rooflines))
     if cost is not None and layers:
         console.print()
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
+    print_advice(console, found.advice, every=layers)
 
 
 def _cost_facts(cost: "Cost") -> dict[str, Any]:
@@ -83,9 +88,11 @@ def _cost_facts(cost: "Cost") -> dict[str, Any]:
         "input": "×".join(map(str, cost.input_shape)),
         "params": human_count(cost.params),
         "MACs": human_count(cost.macs),
-        "memory access": human_bytes(cost.memory_access_bytes),
-        "peak activations": human_bytes(cost.peak_activation_bytes),
+        "element-wise": f"{human_count(cost.elementwise_operations)} operations",
+        "memory access": f"{human_bytes(cost.memory_access_bytes)}, {cost.macs_per_byte:.1f} MACs a byte",
+        "peak activations": f"{human_bytes(cost.peak_activation_bytes)}, in {cost.peak_layer}",
         "receptive field": "×".join(map(str, cost.receptive_field)),
+        "depth": f"{cost.depth} layers that multiply, up to {cost.width} channels wide",
     }
 
 

@@ -2,54 +2,75 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container
+from dataclasses import dataclass
 
 from torch import fx
 
-from edgekit.graph.trace import operators, parameter_of, shape_of
+from edgekit.graph.trace import operators, parameter_of
+from edgekit.graph.traffic import FREE, FUSED, Width, elements
 
 
-def peak_activation_elements(graph: fx.GraphModule, views: Container[str], fused: Container[str]) -> int:
-    """The most elements that are alive at once; a buffer is reused as soon as its last reader has run.
+@dataclass(frozen=True)
+class Moment:
+    """One step of the schedule, and the buffers that are alive while it runs."""
 
-    Operators named in `views` give their input's buffer another shape; those in `fused` (element-wise) write into
-    it, unless what was there is read again.
+    node: fx.Node
+    buffers: tuple[tuple[fx.Node, int], ...]
+    """The values that buffers were made for, and the bytes of each."""
+
+    @property
+    def live_bytes(self) -> int:
+        """All buffers together."""
+        return sum(size for _, size in self.buffers)
+
+
+def schedule(graph: fx.GraphModule, width: Width) -> list[Moment]:
+    """The graph's own order; a buffer is reused as soon as its last reader has run.
+
+    Views give their input's buffer another shape; what runtimes fuse (element-wise) writes into it, unless what was
+    there is read again.
     """
-    schedule = list(operators(graph))
-    whole = _views(graph, schedule, views)
-    last_reader = _last_readers(graph, schedule, whole)
+    steps = list(operators(graph))
+    owner = _owners(graph, steps)
+    alive = {node: None for node in owner if node.op == "placeholder"}  # a set that keeps its order
+    last_reader = _last_readers(graph, steps, owner)
+    moments = []
+    for step, (node, _) in enumerate(steps):
+        alive[owner[node]] = None
+        moments.append(Moment(node, tuple((value, elements(value) * width(value)) for value in alive)))
+        alive = {value: None for value in alive if last_reader.get(value, -1) > step}
+    return moments
+
+
+def _owners(graph: fx.GraphModule, steps: list[tuple[fx.Node, str]]) -> dict[fx.Node, fx.Node]:
+    """Each value → the value whose buffer it lies in."""
+    whole = _views(graph, steps, FREE)
+    last_reader = _last_readers(graph, steps, whole)
     owner = {node: node for node in graph.graph.find_nodes(op="placeholder")}
-    for step, (node, operator) in enumerate(schedule):
+    for step, (node, operator) in enumerate(steps):
         source = next((value for value in node.all_input_nodes if value in owner), None)
-        in_place = operator in fused and source is not None and last_reader[whole[source]] == step
-        owner[node] = owner[source] if source is not None and (in_place or operator in views) else node
-    alive = {node for node in owner if node.op == "placeholder"}
-    last_reader = _last_readers(graph, schedule, owner)
-    peak = 0
-    for step, (node, _) in enumerate(schedule):
-        alive.add(owner[node])
-        peak = max(peak, sum(math.prod(shape_of(value)) for value in alive))
-        alive = {value for value in alive if last_reader.get(value, -1) > step}
-    return peak
+        in_place = operator in FUSED and source is not None and last_reader[whole[source]] == step
+        owner[node] = owner[source] if source is not None and (in_place or operator in FREE) else node
+    return owner
 
 
 def _views(
-    graph: fx.GraphModule, schedule: list[tuple[fx.Node, str]], views: Container[str]
+    graph: fx.GraphModule, steps: list[tuple[fx.Node, str]], views: Container[str]
 ) -> dict[fx.Node, fx.Node]:
     """Each value → the one that it is a view of, or itself."""
     whole = {node: node for node in graph.graph.find_nodes(op="placeholder")}
-    for node, operator in schedule:
+    for node, operator in steps:
         source = next((value for value in node.all_input_nodes if value in whole), None)
         whole[node] = whole[source] if source is not None and operator in views else node
     return whole
 
 
 def _last_readers(
-    graph: fx.GraphModule, schedule: list[tuple[fx.Node, str]], owner: dict[fx.Node, fx.Node]
+    graph: fx.GraphModule, steps: list[tuple[fx.Node, str]], owner: dict[fx.Node, fx.Node]
 ) -> dict[fx.Node, int]:
     """Buffer → the step that reads it last; outputs are read when all is done."""
-    readers = [*(node for node, _ in schedule), graph.graph.output_node()]
+    readers = [*(node for node, _ in steps), graph.graph.output_node()]
     return {
         owner[value]: step
         for step, node in enumerate(readers)

@@ -10,14 +10,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, compare, fastest, float_candidates
 from edgekit.devices import Device, open_device
 from edgekit.exporters import export
-from edgekit.graph.cost import Cost, cost
+from edgekit.graph.advice import Advice
+from edgekit.graph.cost import Cost
+from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.network import new_model, preprocessing_of
+from edgekit.pipeline.static import static_of_file, static_of_network
 from edgekit.progress import Progress, Silent
 from edgekit.request import Size
 from edgekit.target import Target, load_target
@@ -30,16 +33,25 @@ RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
 
 @dataclass(frozen=True)
 class CostProfile:
-    """The static side (None for a bare file) and the measured side (None where nothing was run)."""
+    """The static side and the measured side (None where nothing was run)."""
 
     name: str
     cost: Cost | None
     latency: Profile | None
+    rooflines: tuple[Roofline, ...] = ()
+    """The least time on the target, by precision: estimates."""
+    advice: tuple[Advice, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The profile as `--json` prints it."""
         static = asdict(self.cost) if self.cost else {}
-        return {"name": self.name, **static, "latency": self.latency.summary() if self.latency else None}
+        return {
+            "name": self.name,
+            **static,
+            "rooflines": [asdict(found) for found in self.rooflines],
+            "advice": [asdict(found) for found in self.advice],
+            "latency": self.latency.summary() if self.latency else None,
+        }
 
 
 def profile(
@@ -55,23 +67,30 @@ def profile(
     device: str = "local",
     progress: Progress | None = None,
 ) -> CostProfile:
-    """The cost of a network (as `compress` takes it), or the latency of an artifact or a run's folder.
+    """The static cost of a network (as `compress` takes it) or of a file, with advice; the latency of an artifact.
 
-    For a network, MACs, parameters, memory access (bytes) and receptive field at (1, C, H, W), by default its
-    published size, a `.pt2` file's own, or 224; with a target also the latency of its float file (random weights,
-    or those of the `.pt2` file), in the fastest precision of the target's runtime here. Raises the errors of
-    `edgekit.errors`.
+    A network is counted at (1, C, H, W), by default its published size, a `.pt2` file's own, or 224; with a target it
+    also gets floors on it (estimates) and the latency of its float file (random weights, or those of the `.pt2` file),
+    in the fastest precision of the target's runtime here. An ONNX, OpenVINO IR or .tflite file without a manifest is
+    only counted. Raises the errors of `edgekit.errors`.
     """
     goal = load_target(target) if target else None
     bench = _Bench(open_device(device), goal, threads, progress or Silent())
     path = Path(model)
+    if path.is_file() and path.suffix != SUFFIX and not (path.parent / MANIFEST).is_file():
+        static = static_of_file(path, goal)
+        return CostProfile(path.name, static.cost, None, static.rooflines, static.advice(goal))
     if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
-        return CostProfile(artifact.manifest.model, None, bench.file(artifact))
+        static = static_of_file(artifact.model_path, goal)
+        return CostProfile(
+            artifact.manifest.model, static.cost, bench.file(artifact), static.rooflines, static.advice(goal)
+        )
     found = architecture(str(model), factory_arg, task)
     network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
-    spent = cost(network.module, network.input_shape)
-    return CostProfile(network.name, spent, None if goal is None else bench.network(network, goal))
+    static = static_of_network(network, goal)
+    latency = None if goal is None else bench.network(network, goal)
+    return CostProfile(network.name, static.cost, latency, static.rooflines, static.advice(goal))
 
 
 @dataclass(frozen=True)
