@@ -30,7 +30,9 @@ def cost_of_file(file: FileGraph) -> Cost:
     """
     built = _Builder(file)
     graph = built.build()
-    sizes = {name: prod(file.values[name].shape) for name in sorted(file.parameters & built.read)}
+    sizes = {
+        name: prod(file.values[name].shape) for name in sorted(file.parameters & built.attributes.keys())
+    }
     shape = file.values[file.inputs[0]].shape
     return counted(
         graph,
@@ -47,8 +49,8 @@ class _Builder:
     file: FileGraph
     graph: fx.Graph = field(default_factory=fx.Graph)
     nodes: dict[str, fx.Node] = field(default_factory=dict)
-    read: set[str] = field(default_factory=set)
-    """Constants that an operator reads."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Constant that an operator reads → its name in the graph: a weight is called after its layer."""
 
     def build(self) -> fx.GraphModule:
         readers = Counter(name for step in self.file.operations for name in step.inputs)
@@ -63,7 +65,7 @@ class _Builder:
                 continue
             self._call(step)
         self.graph.output(tuple(self.nodes[name] for name in self.file.outputs))
-        return fx.GraphModule({_attribute(name): torch.empty(0) for name in self.read}, self.graph)
+        return fx.GraphModule({name: torch.empty(0) for name in self.attributes.values()}, self.graph)
 
     def _narrowed(self, step: Operation) -> bool:
         """Let the operator that computes a value write it as the integers that it is quantized to."""
@@ -80,6 +82,8 @@ class _Builder:
         return True
 
     def _call(self, step: Operation) -> None:
+        if step.weight is not None and step.weight not in self.attributes:
+            self.attributes[step.weight] = self._unused(f"{step.layer}.weight")
         places = [self._node(name) for name in step.inputs]
         named = dict(step.arguments)
         if step.weight is not None:
@@ -98,10 +102,15 @@ class _Builder:
 
     def _node(self, name: str) -> fx.Node:
         if name not in self.nodes:
-            self.read.add(name)
-            node = self.graph.create_node("get_attr", _attribute(name))
+            attribute = self.attributes.setdefault(name, self._unused(name))
+            node = self.graph.create_node("get_attr", attribute)
             self.nodes[name] = _valued(node, self.file.values[name])
         return self.nodes[name]
+
+    def _unused(self, name: str) -> str:
+        """The name as a path of attributes, none of them empty, that no other constant has."""
+        path = ".".join(part for part in name.split(".") if part) or "constant"
+        return path if path not in self.attributes.values() else f"constant_{len(self.attributes)}.{path}"
 
     @staticmethod
     def _moved(node: fx.Node) -> fx.Node:
@@ -120,11 +129,6 @@ def _valued(node: fx.Node, value: Value) -> fx.Node:
 
 def _tensor(value: Value) -> torch.Tensor:
     return torch.empty(value.shape, device="meta")
-
-
-def _attribute(name: str) -> str:
-    """The name as a path of attributes, none of them empty."""
-    return ".".join(part for part in name.split(".") if part) or "constant"
 
 
 @cache
