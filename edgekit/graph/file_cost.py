@@ -36,7 +36,7 @@ def cost_of_file(file: FileGraph) -> Cost:
     shape = file.values[file.inputs[0]].shape
     return counted(
         graph,
-        {_attribute(name): size for name, size in sizes.items()},
+        {built.attributes[name]: size for name, size in sizes.items()},
         shape,
         lambda node: node.meta["width"],
     )
