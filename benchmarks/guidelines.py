@@ -42,10 +42,10 @@ class Parallel(nn.Module):
         self.paths = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(paths))
 
     def forward(self, x: Tensor) -> Tensor:
-        first, *others = (path(x) for path in self.paths)
-        for other in others:
-            first = first + other
-        return first
+        total: Tensor = self.paths[0](x)
+        for path in list(self.paths)[1:]:
+            total = total + path(x)
+        return total
 
 
 class Bottleneck(nn.Module):
