@@ -30,7 +30,7 @@ def print_table(
 
 def print_layers(console: Console, layers: Iterable[Layer]) -> None:
     """What each layer of a network costs."""
-    numbers = ("params", "MACs", "memory access", "alive")
+    numbers = ("params", "MACs", "memory access")
     rows = [
         (
             layer.name,
@@ -39,7 +39,6 @@ def print_layers(console: Console, layers: Iterable[Layer]) -> None:
             f"{layer.params:,}",
             f"{layer.macs:,}",
             human_bytes(layer.memory_access_bytes),
-            human_bytes(layer.live_bytes),
             "×".join(map(str, layer.receptive_field)),
         )
         for layer in layers
