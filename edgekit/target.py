@@ -55,6 +55,7 @@ def _possible(pattern: str) -> str:
     return pattern
 
 
+Positive = Annotated[float, Field(gt=0)]
 Pattern = Annotated[str, Field(pattern=r"^\d+:\d+$"), AfterValidator(_possible)]
 """N:M, as in 2:4."""
 
@@ -100,12 +101,25 @@ class Target(Frozen):
     integer_witness: Literal["openvino", "litert", "onnxruntime"] | None = None
     """Compiles the file once more, to count the operators that run on integers, where the proxy runs it as it is
     written."""
-    memory_gb: float | None = None
-    bandwidth_gb_s: float | None = None
-    int8_dense_tops: float | None = None
-    int8_sparse_tops: float | None = None
+    memory_gb: Positive | None = None
+    bandwidth_gb_s: Positive | None = None
+    """To the memory that weights and activations lie in, at its peak."""
+    sram_mb: Positive | None = None
+    """On the chip, for weights or activations."""
+    int8_dense_tops: Positive | None = None
+    """Peak rates count a multiply-accumulate as two operations; vendors advertise the sparse ones."""
+    int8_sparse_tops: Positive | None = None
+    fp16_dense_tflops: Positive | None = None
+    fp16_sparse_tflops: Positive | None = None
+    fp32_tflops: Positive | None = None
     next_steps: tuple[str, ...] = ()
     """What to do on the device with the artifact."""
+
+    def operations_per_second(self, precision: str) -> float | None:
+        """The dense peak rate in `int8`, `fp16` or `fp32`; None where the file has none."""
+        rates = {"int8": self.int8_dense_tops, "fp16": self.fp16_dense_tflops, "fp32": self.fp32_tflops}
+        found = rates.get(precision)
+        return None if found is None else found * 1e12
 
     @property
     def is_host(self) -> bool:

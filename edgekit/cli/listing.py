@@ -11,7 +11,7 @@ from edgekit.units import human_bytes
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgekit.graph.cost import Layer
+    from edgekit.graph.layer import Layer
 
 
 def print_table(

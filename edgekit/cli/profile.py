@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgekit.cli import options
+from edgekit.cli.advice import floor_facts, print_advice
 from edgekit.cli.layer_table import print_layer_times
 from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
@@ -27,7 +28,8 @@ Subject = Annotated[
     typer.Argument(
         metavar="MODEL|ARTIFACT",
         show_default=False,
-        help=f"A network of the zoo, {options.OWN}; or the folder of a run or an artifact.",
+        help=f"A network of the zoo, {options.OWN}; the folder of a run or an artifact; or an ONNX, OpenVINO IR or "
+        ".tflite file.",
     ),
 ]
 Target = Annotated[
@@ -69,7 +71,7 @@ def profile(
     layers: Layers = False,
     as_json: options.Json = False,
 ) -> None:
-    """Count a network's parameters, multiply-accumulates and memory access; measure the latency of a file."""
+    """Count what a network or a file costs, advise on it, and measure the latency of an artifact."""
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.profiling import profile as run
 
@@ -92,7 +94,7 @@ def profile(
 def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
     cost, latency, times = found.cost, found.latency, found.layer_times
     if cost is not None:
-        print_facts(console, _cost_facts(cost))
+        print_facts(console, _cost_facts(cost) | floor_facts(found.rooflines))
     if cost is not None and layers and times is None:
         console.print()
         print_layers(console, cost.layers)
@@ -102,6 +104,7 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
     if times is not None:
         console.print()
         print_layer_times(console, times)
+    print_advice(console, found.advice, every=layers)
 
 
 def _told(rival: "Profile | Failure") -> str:
@@ -117,9 +120,11 @@ def _cost_facts(cost: "Cost") -> dict[str, Any]:
         "input": "×".join(map(str, cost.input_shape)),
         "params": human_count(cost.params),
         "MACs": human_count(cost.macs),
-        "memory access": human_bytes(cost.memory_access_bytes),
-        "peak activations": human_bytes(cost.peak_activation_bytes),
+        "element-wise": f"{human_count(cost.elementwise_operations)} operations",
+        "memory access": f"{human_bytes(cost.memory_access_bytes)}, {cost.macs_per_byte:.1f} MACs a byte",
+        "peak activations": f"{human_bytes(cost.peak_activation_bytes)}, in {cost.peak_layer}",
         "receptive field": "×".join(map(str, cost.receptive_field)),
+        "depth": f"{cost.depth} layers that multiply, up to {cost.width} channels wide",
     }
 
 

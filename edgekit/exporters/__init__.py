@@ -19,6 +19,8 @@ import numpy as np
 
 from edgekit import files, optional
 from edgekit.artifact import PARITY, Artifact, ArtifactFolder, TensorSpec
+from edgekit.errors import InputError
+from edgekit.graph.file_graph import FileGraph
 from edgekit.model import Model
 from edgekit.operators import FileOperator
 from edgekit.parity import Array
@@ -29,6 +31,12 @@ _FORMATS = {
     "openvino": "edgekit.exporters.openvino",
     "tflite": "edgekit.exporters.litert",
 }
+_READERS = {
+    ".onnx": "edgekit.exporters.onnx_static",
+    ".xml": "edgekit.exporters.openvino_static",
+    ".tflite": "edgekit.exporters.litert_static",
+}
+"""A file's ending → what reads its operators, with their sizes: `file_graph(path)`."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The date of every member of a zip: the same content, the same bytes."""
 
@@ -110,6 +118,21 @@ def file_operators(artifact: ArtifactFolder) -> tuple[FileOperator, ...]:
     """Every operator of an artifact's file, in order, with the layer whose weights it holds."""
     operators: tuple[FileOperator, ...] = _format(artifact.manifest.format).operators(artifact.model_path)
     return operators
+
+
+def file_graph(path: Path) -> FileGraph:
+    """The operators of a model file, for its static cost, without running it.
+
+    Raises `MissingError` without the package that reads it, `InputError` where it cannot be read or counted.
+    """
+    if path.suffix not in _READERS:
+        raise InputError(
+            f"{path} is no model file that edgekit reads", hint=f"it reads: {', '.join(_READERS)}"
+        )
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    graph: FileGraph = importlib.import_module(_READERS[path.suffix]).file_graph(path)
+    return graph
 
 
 def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -61,6 +62,8 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     activation: str
+    options: Mapping[str, int] = field(default_factory=dict)
+    """Strides, axes and the like, by the schema's names."""
 
 
 @dataclass(frozen=True)
@@ -178,4 +181,6 @@ def _operator(model: Any, operator: Any) -> Operator:
     kind = _names("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
     fused = getattr(operator.builtinOptions, "fusedActivationFunction", 0)
     activation = _names("ActivationFunctionType")[fused]
-    return Operator(kind, _indices(operator.inputs), _indices(operator.outputs), activation)
+    told = vars(operator.builtinOptions) if operator.builtinOptions is not None else {}
+    options = {name: int(value) for name, value in told.items() if isinstance(value, int)}
+    return Operator(kind, _indices(operator.inputs), _indices(operator.outputs), activation, options)

@@ -8,73 +8,25 @@ weights once and writes its output once; for a 1×1 convolution hw(c1 + c2) + c1
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import fx, nn
 
-from edgekit.graph.macs import multiply_accumulates
-from edgekit.graph.memory import peak_activation_elements
-from edgekit.graph.receptive_field import NOTHING, receptive_fields
-from edgekit.graph.trace import Shape, arguments, layer_of, operators, parameter_of, shape_of, trace
-
-FUSED = frozenset(
-    (
-        "batch_norm",
-        "relu",
-        "relu6",
-        "hardtanh",
-        "hardswish",
-        "hardsigmoid",
-        "sigmoid",
-        "silu",
-        "gelu",
-        "leaky_relu",
-        "clamp",
-    )
-)
-"""Runtimes fold or fuse these into the operator before them: they move no memory of their own."""
-FREE = frozenset(
-    (
-        "view",
-        "reshape",
-        "_unsafe_view",
-        "flatten",
-        "unflatten",
-        "unsqueeze",
-        "squeeze",
-        "expand",
-        "dropout",
-        "alias",
-        "detach",
-        "getitem",
-        "contiguous",
-        "clone",
-        "chunk",
-        "split",
-        "split_with_sizes",
-        "slice",
-        "narrow",
-        "select",
-        "unbind",
-    )
-)
-"""Views: nothing is moved."""
+from edgekit.graph.layer import Counter, Layer
+from edgekit.graph.memory import schedule
+from edgekit.graph.receptive_field import receptive_fields
+from edgekit.graph.trace import Shape, layer_of, operators, parameter_of, trace
+from edgekit.graph.traffic import ELEMENTWISE, Width, elements, is_tensor
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One operator that computes or moves something; `name` is the module's own path."""
+class Buffer:
+    """What is held in memory at the peak."""
 
     name: str
-    operator: str
-    output_shape: Shape
-    params: int
-    macs: int
-    memory_access_bytes: int
-    receptive_field: tuple[int, int]
-    """Input pixels (height, width) that one output sees; the whole input after a global pooling."""
+    """The layer that made it, or the input's name."""
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -84,10 +36,22 @@ class Cost:
     input_shape: Shape
     params: int
     macs: int
+    elementwise_operations: int
+    """Elements that are computed one by one: sums, products, activations; folded batch norms are none."""
     memory_access_bytes: int
+    macs_per_byte: float
+    """Arithmetic intensity: over the sum of all layers' memory access."""
     peak_activation_bytes: int
+    """The most that is alive at once, in the graph's own order; `Layer.live_bytes` gives it step by step."""
+    peak_layer: str
+    """The layer that runs then."""
+    peak_buffers: tuple[Buffer, ...]
     receptive_field: tuple[int, int]
     """The widest (height, width) through windows alone: global poolings, and gates made of them, see all of it."""
+    depth: int
+    """Layers with multiply-accumulates on the longest path."""
+    width: int
+    """The most channels that a convolution or linear layer gives."""
     layers: tuple[Layer, ...]
 
 
@@ -114,58 +78,48 @@ def cost_of_graph(
     activation_bytes: int = 4,
 ) -> Cost:
     """`cost` for a graph that was traced already."""
-    fields = receptive_fields(graph)
     sizes = {name: value.numel() for name, value in module.named_parameters()}
-    layers = []
-    for node, operator, macs in counted(graph):
-        weights = {parameter_of(value) for value in node.all_input_nodes}
-        params = sum(sizes[name] for name in weights if name in sizes)
-        layers.append(
-            Layer(
-                name=layer_of(node),
-                operator=_kind(node, operator),
-                output_shape=shape_of(node),
-                params=params,
-                macs=macs,
-                memory_access_bytes=_moved(node) * activation_bytes + params * weight_bytes,
-                receptive_field=fields.get(node, NOTHING).extent(input_shape),
-            )
-        )
-    rows, columns = zip(*(field.size for field in fields.values()), strict=True)
-    return Cost(
-        input_shape=tuple(input_shape),
-        params=sum(sizes.values()),
-        macs=sum(layer.macs for layer in layers),
-        memory_access_bytes=sum(layer.memory_access_bytes for layer in layers),
-        peak_activation_bytes=peak_activation_elements(graph, FREE, FUSED) * activation_bytes,
-        receptive_field=(max(rows), max(columns)),
-        layers=tuple(layers),
+    return counted(
+        graph, sizes, input_shape, lambda node: weight_bytes if parameter_of(node) else activation_bytes
     )
 
 
-def counted(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, str, int]]:
-    """The calls that compute or move something, with their multiply-accumulates."""
-    for node, operator in operators(graph):
-        if operator in FUSED | FREE:
-            continue
-        macs = multiply_accumulates(node, operator)
-        if macs or hasattr(node.meta.get("val"), "shape"):  # else a number, or views of what there is
-            yield node, operator, macs
+def counted(graph: fx.GraphModule, sizes: Mapping[str, int], input_shape: Shape, width: Width) -> Cost:
+    """`cost` of any graph of ATen's operators, by the elements of its parameters and the bytes of an element."""
+    moments = schedule(graph, width)
+    peak = max(moments, key=lambda moment: moment.live_bytes, default=None)
+    live = {moment.node: moment.live_bytes for moment in moments}
+    layers = Counter(sizes, input_shape, width, live).layers(graph)
+    macs, moved = sum(layer.macs for layer in layers), sum(layer.memory_access_bytes for layer in layers)
+    rows, columns = zip(*(field.size for field in receptive_fields(graph).values()), strict=True)
+    return Cost(
+        input_shape=tuple(input_shape),
+        params=sum(sizes.values()),
+        macs=macs,
+        elementwise_operations=sum(
+            elements(node)
+            for node, operator in operators(graph)
+            if operator in ELEMENTWISE and is_tensor(node)
+        ),
+        memory_access_bytes=moved,
+        macs_per_byte=macs / moved if moved else 0.0,
+        peak_activation_bytes=peak.live_bytes if peak else 0,
+        peak_layer=layer_of(peak.node) if peak else "",
+        peak_buffers=tuple(Buffer(_name(value), size) for value, size in peak.buffers) if peak else (),
+        receptive_field=(max(rows), max(columns)),
+        depth=_depth(layers),
+        width=max((layer.weights.output_channels for layer in layers if layer.weights), default=0),
+        layers=layers,
+    )
 
 
-def _moved(node: fx.Node) -> int:
-    """The elements that a call reads and writes, but for its weights."""
-    read = sum(math.prod(shape_of(value)) for value in node.all_input_nodes if not parameter_of(value))
-    return read + math.prod(shape_of(node))
+def _name(value: fx.Node) -> str:
+    return value.name if value.op == "placeholder" else layer_of(value)
 
 
-def _kind(node: fx.Node, operator: str) -> str:
-    """`conv2d` split into what runtimes treat differently: pointwise, depthwise, grouped."""
-    if operator != "conv2d":
-        return operator
-    call = arguments(node)
-    weight = shape_of(call["weight"])
-    if call["groups"] == shape_of(call["input"])[1] and call["groups"] > 1:
-        return f"depthwise {weight[2]}x{weight[3]}"
-    prefix = "grouped " if call["groups"] > 1 else ""
-    return f"{prefix}conv {weight[2]}x{weight[3]}"
+def _depth(layers: tuple[Layer, ...]) -> int:
+    depths: list[int] = []
+    for layer in layers:
+        before = max((depths[place] for place in layer.after), default=0)
+        depths.append(before + (layer.macs > 0))
+    return max(depths, default=0)

@@ -67,6 +67,10 @@ def _product(node: fx.Node, _: Call) -> int:
     return math.prod(shape_of(node)) * shape_of(node.all_input_nodes[0])[-1]
 
 
+def _linear(node: fx.Node, call: Call) -> int:
+    return math.prod(shape_of(node)) * shape_of(call["weight"])[-1]
+
+
 def _added_product(node: fx.Node, call: Call) -> int:
     left = next(shape_of(call[name]) for name in ADDED_PRODUCTS.values() if name in call)
     summed = left[0] if len(left) > len(shape_of(node)) > 1 else 1  # `addbmm` adds its batch up
@@ -157,7 +161,8 @@ def _on_meta(value: Any) -> Any:
 _RULES: dict[str, Callable[[fx.Node, Call], int]] = {
     **dict.fromkeys(CONVOLUTIONS, _convolution),
     **dict.fromkeys(TRANSPOSED, _transposed),
-    **dict.fromkeys(("linear", *PRODUCTS), _product),
+    "linear": _linear,
+    **dict.fromkeys(PRODUCTS, _product),
     **dict.fromkeys(ADDED_PRODUCTS, _added_product),
     "einsum": _einsum,
     "bilinear": _bilinear,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import fx, nn
 
 from edgekit.graph.channels import ChannelGraph
-from edgekit.graph.cost import FREE, FUSED, counted
+from edgekit.graph.layer import computes
 from edgekit.graph.memory import lifetimes
 from edgekit.graph.products import Products, classes_along
 from edgekit.graph.trace import operators, parameter_of, shape_of
@@ -28,7 +28,9 @@ class MemoryAccessCounter(Products):
         axes = axes_of(channels)
         sizes = {name: value.numel() for name, value in module.named_parameters()}
         weights, activations = Counter[str](), Counter[fx.Node]()
-        for node, _, _ in counted(channels.graph):
+        for node, operator in operators(channels.graph):
+            if not computes(node, operator):
+                continue
             read = [value for value in node.all_input_nodes if not parameter_of(value)]
             activations.update((*read, node))
             weights.update({name for value in node.all_input_nodes if (name := parameter_of(value))})
@@ -77,8 +79,8 @@ class PeakMemoryCounter(Products):
     def _schedule(self) -> None:
         sizes = dict(zip(self._nodes, self.terms, strict=True))
         absent = {node for node, size in sizes.items() if size == 0}
-        found = lifetimes(self._graph, FREE, FUSED, absent)
-        self._at: npt.NDArray[np.float64] = np.zeros(found.steps)
+        found = lifetimes(self._graph, absent)
+        self._at: npt.NDArray[np.float64] = np.zeros(len(found.steps))
         places = {node: place for place, node in enumerate(self._nodes)}
         self._alive = {places[node]: slice(first, last + 1) for node, (first, last) in found.of.items()}
         for place, span in self._alive.items():

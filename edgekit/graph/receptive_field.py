@@ -49,6 +49,8 @@ def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
     }
     for node, operator in operators(graph):
         inputs = [fields[value] for value in node.all_input_nodes if value in fields]
+        if operator == "cat" and inputs:
+            inputs = _side_by_side(node, fields)
         if inputs:
             fields[node] = _through(node, operator, _joined(inputs))
     return fields
@@ -64,6 +66,22 @@ def _joined(inputs: list[Field]) -> Field:
             everything=joined.everything or other.everything,
         )
     return joined
+
+
+def _side_by_side(node: fx.Node, fields: dict[fx.Node, Field]) -> list[Field]:
+    """Of pictures that are laid side by side (a roll is written so in files) the largest, where it comes to lie."""
+    parts, dim = node.all_input_nodes, arguments(node)["dim"]
+    known = [fields[value] for value in parts if value in fields]
+    if len(shape_of(node)) != 4 or dim % 4 not in known[0].axes:
+        return known
+    sizes = [shape_of(value)[dim] for value in parts]
+    place = sizes.index(max(sizes))
+    if parts[place] not in fields:
+        return known
+    field, before = fields[parts[place]], sum(sizes[:place])
+    if dim % 4 == field.axes[0]:
+        return [replace(field, rows=moved(field.rows, -before))]
+    return [replace(field, columns=moved(field.columns, -before))]
 
 
 def _through(node: fx.Node, operator: str, field: Field) -> Field:

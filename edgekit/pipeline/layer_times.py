@@ -13,7 +13,7 @@ from edgekit.bench.layers import time_operators
 from edgekit.devices import Failure
 from edgekit.errors import MeasurementError
 from edgekit.exporters import file_operators
-from edgekit.graph.cost import Layer as CostLayer
+from edgekit.graph.layer import Layer as CostLayer
 from edgekit.report import REPORT, LayerRow, LayerTimes, load_report
 
 if TYPE_CHECKING:

@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 
 from edgekit import runtimes
-from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Failure, compare, fastest, float_candidates
 from edgekit.devices import open_device
+from edgekit.errors import InputError
 from edgekit.exporters import export
-from edgekit.graph.cost import Cost, cost
+from edgekit.graph.advice import Advice
+from edgekit.graph.cost import Cost
+from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.pipeline.place import Place, place_of
+from edgekit.pipeline.static import Static, static_of_file, static_of_network
 from edgekit.progress import Progress, Silent
 from edgekit.report import LayerTimes
 from edgekit.request import Size
@@ -34,7 +38,7 @@ RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
 
 @dataclass(frozen=True)
 class CostProfile:
-    """The static side (None for a bare file) and the measured side (None where nothing was run)."""
+    """The static side and the measured side (None where nothing was run)."""
 
     name: str
     cost: Cost | None
@@ -43,6 +47,9 @@ class CostProfile:
     """What was measured side by side with it: the network in other precisions."""
     layer_times: LayerTimes | None = None
     """Only where they were asked for and something was run."""
+    rooflines: tuple[Roofline, ...] = ()
+    """The least time on the target, by precision: estimates."""
+    advice: tuple[Advice, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The profile as `--json` prints it."""
@@ -54,6 +61,8 @@ class CostProfile:
         return {
             "name": self.name,
             **static,
+            "rooflines": [asdict(found) for found in self.rooflines],
+            "advice": [asdict(found) for found in self.advice],
             "latency": self.latency.summary() if self.latency else None,
             "rivals": rivals,
             "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
@@ -75,29 +84,66 @@ def profile(
     layers: bool = False,
     progress: Progress | None = None,
 ) -> CostProfile:
-    """The cost of a network (as `compress` takes it), or the latency of an artifact or a run's folder.
+    """The static cost of a network (as `compress` takes it) or of a file, with advice; the latency of an artifact.
 
-    For a network, MACs, parameters, memory access (bytes) and receptive field at (1, C, H, W), by default its
-    published size, a `.pt2` file's own, or 224; with a target also the latency of its float file (random weights,
-    or those of the `.pt2` file), in the fastest precision of the target's runtime here. With `layers` also the time
-    of each layer, from a pass of its own. What the runtime made on the device, an engine for one, comes into `keep`.
-    Raises the errors of `edgekit.errors`.
+    A network is counted at (1, C, H, W), by default its published size, a `.pt2` file's own, or 224; with a target it
+    also gets floors on it (estimates) and the latency of its float file (random weights, or those of the `.pt2` file),
+    in the fastest precision of the target's runtime here. With `layers` also the time of each layer, from a pass of
+    its own. What the runtime made on the device, an engine for one, comes into `keep`. An ONNX, OpenVINO IR or .tflite
+    file without a manifest is only counted. Raises the errors of `edgekit.errors`.
     """
     goal = load_target(target) if target else None
     open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
+    if path.is_file() and path.suffix != SUFFIX and not (path.parent / MANIFEST).is_file():
+        static = static_of_file(path, goal)
+        return _joined(path.name, goal, static, None)
     if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
         artifact = load_artifact(path)
-        return CostProfile(artifact.manifest.model, None, *bench.file(artifact, layers_of_run(path)))
+        counted = _counted(artifact, goal, bench.progress)
+        return _joined(artifact.manifest.model, goal, counted, bench.file(artifact, layers_of_run(path)))
     found = architecture(str(model), factory_arg, task)
     network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
-    spent = cost(network.module, network.input_shape)
-    measured = (None,) if goal is None else bench.network(network, goal, spent.layers)
-    return CostProfile(network.name, spent, *measured)
+    static = static_of_network(network, goal)
+    measured = None if goal is None else bench.network(network, goal, static.cost.layers)
+    return _joined(network.name, goal, static, measured)
 
 
-Measured = tuple[Profile, Mapping[str, Profile | Failure], LayerTimes | None]
+@dataclass(frozen=True)
+class Measured:
+    """What came of running a file."""
+
+    latency: Profile
+    rivals: Mapping[str, Profile | Failure]
+    layer_times: LayerTimes | None
+
+    @property
+    def times_ns(self) -> dict[str, int]:
+        """Of the layers that have a time of their own: what is fused is nobody's alone."""
+        rows = self.layer_times.rows if self.layer_times else ()
+        return {row.name: round(row.time_ns) for row in rows}
+
+
+def _counted(artifact: ArtifactFolder, goal: Target | None, progress: Progress) -> Static | None:
+    """A file that cannot be counted can be measured all the same."""
+    try:
+        return static_of_file(artifact.model_path, goal)
+    except InputError as error:
+        progress.say(f"not counted: {error.what}")
+        return None
+
+
+def _joined(name: str, goal: Target | None, static: Static | None, measured: Measured | None) -> CostProfile:
+    return CostProfile(
+        name,
+        static.cost if static else None,
+        measured.latency if measured else None,
+        measured.rivals if measured else {},
+        measured.layer_times if measured else None,
+        static.rooflines if static else (),
+        static.advice(goal, measured.times_ns if measured else None) if static else (),
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +177,7 @@ class _Bench:
         )
         best, found = fastest(own, measured)
         others = {name: one for name, one in measured.items() if name != best.name}
-        return found, others, self._by_layer(best, place, layers, found.where)
+        return Measured(found, others, self._by_layer(best, place, layers, found.where))
 
     def _by_layer(self, best: Candidate, place: Place, layers: KnownLayers, source: str) -> LayerTimes | None:
         if not self.by_layer:

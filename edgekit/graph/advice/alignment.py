@@ -1,0 +1,28 @@
+"""Channels that fill a kernel's vectors only in part."""
+
+from __future__ import annotations
+
+from edgekit.graph.advice.finding import Finding, Rule
+from edgekit.graph.cost import Cost
+
+
+def rule(multiple: int) -> Rule:
+    """What the target's kernels want."""
+    return Rule(
+        "channels", f"the target's kernels compute {multiple} channels at a time", "the target's file"
+    )
+
+
+def unaligned(cost: Cost, multiple: int) -> list[Finding]:
+    """Layers whose output channels are no multiple, but for the network's last: its classes are what they are."""
+    followed = {place for layer in cost.layers for place in layer.after}
+    findings = []
+    for place, layer in enumerate(cost.layers):
+        channels = layer.weights.output_channels if layer.weights else 0
+        if channels % multiple and place in followed:
+            padded = -(-channels // multiple) * multiple
+            more = padded / channels - 1
+            findings.append(
+                Finding((layer.name,), f"{channels} channels, computed as {padded} (+{more:.0%})")
+            )
+    return findings
