@@ -104,6 +104,8 @@ class Target(Frozen):
     bandwidth_gb_s: float | None = None
     int8_dense_tops: float | None = None
     int8_sparse_tops: float | None = None
+    bundle: bool = False
+    """A run also writes what an app takes: the file with its description, its code and its known answers."""
     next_steps: tuple[str, ...] = ()
     """What to do on the device with the artifact."""
 

@@ -1,5 +1,6 @@
 """`edgekit export`: a network, or the last state of a run, as a target's file."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,24 @@ Subject = Annotated[
     ),
 ]
 OutFolder = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="The artifact's new folder.")
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="DIR", show_default=False, help="The new folder of the artifact or the bundle."
+    ),
+]
+Bundle = Annotated[
+    bool,
+    typer.Option(
+        "--bundle",
+        help="Write what a phone app takes, into DIR and DIR.zip: the .tflite with its metadata, labels, model card, "
+        "known answers, Kotlin and Swift. A RUN for TARGET gives the very file that it shipped, with its figures.",
+    ),
+]
+Licence = Annotated[
+    str | None,
+    typer.Option(
+        "--license", metavar="NAME", help="The licence of the weights, for the bundle to state (SPDX)."
+    ),
 ]
 
 
@@ -35,6 +53,8 @@ def export(
     factory_arg: options.FactoryArg = None,
     task: options.Task = None,
     factory: options.Factory = None,
+    bundle: Bundle = False,
+    licence: Licence = None,
     force: options.Force = False,
     as_json: options.Json = False,
 ) -> None:
@@ -42,22 +62,35 @@ def export(
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.exporting import export as run
 
-        found = run(
+        write = partial(
+            run,
             subject,
             target=target,
-            out=out,
             weights=weights,
             input_size=options.size(input_size),
             width=width,
             factory_arg=tuple(factory_arg or ()),
             task=task,
             factory=factory,
-            force=force,
             progress=shown(),
         )
-        document = {
-            "folder": str(found.folder),
-            "size_bytes": found.size_bytes,
-            **found.manifest.model_dump(mode="json"),
-        }
+        if bundle:
+            from edgekit.pipeline.bundling import export_bundle, zip_of
+
+            told = export_bundle(
+                subject,
+                target=target,
+                out=out,
+                fresh=lambda folder: write(out=folder),
+                licence=licence,
+                force=force,
+            )
+            document = {"folder": str(out), "zip": str(zip_of(out)), **told.model_dump(mode="json")}
+        else:
+            found = write(out=out, force=force)
+            document = {
+                "folder": str(found.folder),
+                "size_bytes": found.size_bytes,
+                **found.manifest.model_dump(mode="json"),
+            }
         sink.show(document, lambda console: print_facts(console, document))

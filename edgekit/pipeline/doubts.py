@@ -42,6 +42,8 @@ def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
     job, profile = assessor.job, shipped.profile
     if job.request.batch > 1:
         yield f"MACs, memory access and latency are for {job.request.batch} pictures at once"
+        if job.target.bundle:
+            yield "no bundle was written: a camera gives one picture at a time"
     if profile and (noise := disturbance(profile.before, profile.after)):
         yield f"the machine was not quiet while latency was measured: {noise}"
     if assessor.on_target:

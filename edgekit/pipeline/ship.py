@@ -10,6 +10,7 @@ from dataclasses import replace
 from edgekit.files import new_folder
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.bundling import bundle_run
 from edgekit.pipeline.folder import Record, RunFolder
 from edgekit.pipeline.proof import check_sparsity, prove
 from edgekit.pipeline.rows import latency, step_row, val_others
@@ -48,6 +49,9 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     )
     report = summarize(assessor, sides, shipped, (*rows, last), parity)
     write_page(report, folder.path)
+    if assessor.job.bundled:
+        assessor.progress.say("writing the bundle")
+        bundle_run(report, shipped.artifact, folder.path, assessor.device)
     report.write(folder.path)
     return report
 
