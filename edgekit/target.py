@@ -106,6 +106,8 @@ class Target(Frozen):
     int8_sparse_tops: float | None = None
     bundle: bool = False
     """A run also writes what an app takes: the file with its description, its code and its known answers."""
+    app_formats: tuple[Literal["coreml"], ...] = ()
+    """What a bundle holds beside the .tflite, where it can be converted."""
     next_steps: tuple[str, ...] = ()
     """What to do on the device with the artifact."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -16,9 +16,10 @@ from edgekit.model import Preprocessing, Task
 from edgekit.report import Latency
 
 SUMS = "SHA256SUMS"
-MODEL, LABELS, CARD, PICTURE = "model.tflite", "labels.txt", "MODEL_CARD.md", "known/picture.png"
+MODEL: Final = "model.tflite"
+LABELS, CARD, PICTURE = "labels.txt", "MODEL_CARD.md", "known/picture.png"
 CODE = ("EdgekitModel.kt", "EdgekitModel.swift")
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class Quantized(Frozen):

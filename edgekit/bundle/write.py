@@ -22,13 +22,15 @@ from edgekit.bundle.manifest import (
 )
 from edgekit.bundle.render import rendered
 from edgekit.bundle.signature import signatures
-from edgekit.errors import InputError
+from edgekit.errors import InputError, MissingError
+from edgekit.exporters import coreml
 from edgekit.exporters.litert_metadata import About, labels_text, with_metadata
 from edgekit.runtimes import litert_cpu
 
 if TYPE_CHECKING:
     from edgekit.artifact import Artifact, ArtifactFolder
     from edgekit.devices import Device
+    from edgekit.model import Model
 
 RESIZE = "bilinear with the mean of all that a pixel covers, as Pillow resizes; done by the code itself"
 """Android's own bilinear filter looks at four pixels however much it shrinks, and iOS's is not documented."""
@@ -42,6 +44,8 @@ class Told:
     versions: Mapping[str, str]
     figures: Figures
     license: str | None = None
+    network: Model | None = None
+    """For targets whose bundles hold it in Core ML too."""
 
 
 def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Device) -> None:
@@ -67,7 +71,20 @@ def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Dev
         update={"model_file": MODEL, "sha256": {MODEL: files.sha256(folder / MODEL)}, "companions": ()}
     ).at(folder)
     known = write_known(placed, artifact.parity()[0], device, litert_cpu.version())
-    _describe(folder, _manifest(artifact, told, (inputs, outputs), known))
+    notes = () if told.network is None else (_core_ml(told.network, folder),)
+    _describe(folder, _manifest(artifact, told, (inputs, outputs), known, notes))
+
+
+def _core_ml(network: Model, folder: Path) -> str:
+    """Write it where it can be converted here, and say what is known of it."""
+    try:
+        name = coreml.write_package(network, folder).name
+    except (InputError, MissingError) as error:
+        return f"no Core ML file: {error.what}"
+    return (
+        f"{name}: the float network in 16 bits, {coreml.INPUT} (1, C, H, W) preprocessed as for the .tflite; only "
+        "macOS runs Core ML, so its answers, accuracy and latency are unknown"
+    )
 
 
 def _about(shipped: Artifact, told: Told) -> About:
@@ -87,6 +104,7 @@ def _manifest(
     told: Told,
     tensors: tuple[tuple[Signature, ...], tuple[Signature, ...]],
     known: KnownAnswers,
+    notes: tuple[str, ...],
 ) -> BundleManifest:
     shipped = artifact.manifest
     return BundleManifest(
@@ -105,7 +123,7 @@ def _manifest(
         latencies=told.figures.latencies,
         known_answers=known,
         versions=told.versions,
-        notes=(*shipped.notes, *told.figures.notes),
+        notes=(*shipped.notes, *told.figures.notes, *notes),
         sha256={},
     )
 

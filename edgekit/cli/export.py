@@ -60,34 +60,33 @@ def export(
 ) -> None:
     """Write the file that a target runs, with its manifest and known answers, and check it."""
     with output(as_json=as_json) as sink:
-        from edgekit.pipeline.exporting import export as run
+        from edgekit.pipeline.bundling import export_bundle, zip_of
+        from edgekit.pipeline.exporting import export as write
+        from edgekit.pipeline.loading import open_network
 
-        write = partial(
-            run,
+        network = partial(
+            open_network,
             subject,
-            target=target,
+            factory=factory,
+            factory_arg=tuple(factory_arg or ()),
+            task=task,
             weights=weights,
             input_size=options.size(input_size),
             width=width,
-            factory_arg=tuple(factory_arg or ()),
-            task=task,
-            factory=factory,
-            progress=shown(),
         )
         if bundle:
-            from edgekit.pipeline.bundling import export_bundle, zip_of
-
             told = export_bundle(
                 subject,
+                network,
                 target=target,
                 out=out,
-                fresh=lambda folder: write(out=folder),
                 licence=licence,
                 force=force,
+                progress=shown(),
             )
             document = {"folder": str(out), "zip": str(zip_of(out)), **told.model_dump(mode="json")}
         else:
-            found = write(out=out, force=force)
+            found = write(network, target=target, out=out, force=force, progress=shown())
             document = {
                 "folder": str(found.folder),
                 "size_bytes": found.size_bytes,

@@ -162,7 +162,7 @@ def _input(new: _Tables, about: About) -> tuple[_Kind, int]:
             ),
             3: new.table(
                 3,
-                {1: _picture(new, ready, _RGB if ready.channels == 3 else _GRAYSCALE), 0: ("union", _IMAGE)},
+                {1: _picture(new, ready, colour_space), 0: ("union", _IMAGE)},
             ),
             4: new.several(unit),
         },

@@ -51,7 +51,7 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     write_page(report, folder.path)
     if assessor.job.bundled:
         assessor.progress.say("writing the bundle")
-        bundle_run(report, shipped.artifact, folder.path, assessor.device)
+        bundle_run(report, shipped.artifact, shipped.model, assessor.job.target, folder.path)
     report.write(folder.path)
     return report
 
