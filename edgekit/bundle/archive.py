@@ -19,11 +19,16 @@ def zipped(folder: Path) -> bytes:
     """The files of a folder, sorted, with one date and one mode; the same zlib gives the same bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            member = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)
+        for name in sorted(names_in(folder)):
+            member = zipfile.ZipInfo(name, EPOCH)
             member.external_attr = 0o100644 << 16
-            archive.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(member, (folder / name).read_bytes(), zipfile.ZIP_DEFLATED, 9)
     return stream.getvalue()
+
+
+def names_in(folder: Path) -> set[str]:
+    """All that lies in a folder and below but folders, by names with `/`."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def unzip(path: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.artifact import MANIFEST
-from edgekit.bundle.archive import unzip
+from edgekit.bundle.archive import names_in, unzip
 from edgekit.bundle.known import Check, check_known
 from edgekit.bundle.manifest import LABELS, SUMS, BundleManifest, check_labels, read_manifest
 from edgekit.bundle.signature import signatures
@@ -66,8 +66,7 @@ def _whole(folder: Path) -> BundleManifest:
     manifest = read_manifest(folder)
     if expected != {**manifest.sha256, MANIFEST: expected.get(MANIFEST)}:
         raise InputError(f"{folder / MANIFEST} and {SUMS} list other files or hashes", hint=AGAIN)
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if added := sorted(there - {SUMS, *expected}):
+    if added := sorted(names_in(folder) - {SUMS, *expected}):
         raise InputError(f"{folder / added[0]} is not in the bundle's list of files", hint=AGAIN)
     return manifest
 
@@ -75,13 +74,15 @@ def _whole(folder: Path) -> BundleManifest:
 def _sums(folder: Path) -> dict[str, str]:
     path = folder / SUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        pairs = [line.split("  ", 1) for line in lines]
-        return {name: digest for digest, name in pairs}
+        pairs = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        names = {name: digest for digest, name in pairs}
     except OSError as error:
         raise InputError(f"{folder} holds no bundle: no readable {SUMS}", hint=AGAIN) from error
     except ValueError as error:
         raise InputError(f"{path} was changed: it is no list of hashes", hint=AGAIN) from error
+    if "\0" in "".join(names):
+        raise InputError(f"{path} was changed: it names what no file can be called", hint=AGAIN)
+    return names
 
 
 def _fits(folder: Path, manifest: BundleManifest) -> None:

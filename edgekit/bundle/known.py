@@ -12,6 +12,7 @@ from edgekit import files
 from edgekit.bench import predict
 from edgekit.bundle.manifest import PICTURE, KnownAnswers
 from edgekit.bundle.picture import drawn, preprocessed
+from edgekit.data.pictures import BadPictureError
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def check_known(artifact: ArtifactFolder, known: KnownAnswers, device: Device) -
     """Preprocess the picture and run all inputs in LiteRT, and compare; raises as `predict` does."""
     folder, manifest = artifact.folder, artifact.manifest
     wanted = read_raw(folder / known.picture_input, manifest.inputs[0])
-    made = preprocessed((folder / known.picture).read_bytes(), manifest.preprocessing)[0]
+    try:
+        made = preprocessed((folder / known.picture).read_bytes(), manifest.preprocessing)[0]
+    except BadPictureError as error:
+        raise InputError(f"{folder / known.picture} is no picture: {error}") from error
     checks = [Check("preprocessing of the picture", _difference(wanted, made), known.picture_tolerance)]
     fed = [read_raw(folder / name, manifest.inputs[0]) for name in known.inputs]
     answers = predict(artifact, RUNTIME, np.stack([*fed, made]), device)

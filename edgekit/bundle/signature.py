@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgekit.artifact import TensorSpec
     from edgekit.exporters.litert_graph import Graph, Tensor
 
+LAYOUTS = ("NHWC", "NC")
 FED = ("float32", "int8")
 """Types that the generated code feeds and reads."""
 
@@ -27,13 +28,19 @@ def signatures(
     at once, or a type is none that the code feeds.
     """
     graph = read_graph(content, name=name)
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if not len(graph.inputs) == len(graph.outputs) == len(inputs) == len(outputs) == 1:
         raise InputError(
-            f"{name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs",
+            f"{name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs, and its manifest tells "
+            f"{len(inputs)} and {len(outputs)}",
             hint="a bundle takes one picture and gives one answer",
         )
     _refuse_dynamic(content, graph, name)
     for spec in (*inputs, *outputs):
+        if spec.layout not in LAYOUTS:
+            raise InputError(
+                f"{name}: {spec.name} {list(spec.shape)} has the layout {spec.layout}",
+                hint=f"a bundle's code knows {' and '.join(LAYOUTS)}",
+            )
         if spec.dtype not in FED:
             raise InputError(
                 f"{name}: {spec.name} is {spec.dtype}", hint=f"a bundle's code feeds {' or '.join(FED)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.artifact import MANIFEST
+from edgekit.bundle.archive import names_in
 from edgekit.bundle.figures import Figures
 from edgekit.bundle.known import write_known
 from edgekit.bundle.manifest import (
@@ -133,7 +134,7 @@ def _describe(folder: Path, manifest: BundleManifest) -> None:
     of_model = manifest.model_copy(update={"sha256": {MODEL: files.sha256(folder / MODEL)}})
     for name, text in rendered(of_model).items():
         files.write_text(folder / name, text)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(names_in(folder))
     hashes = {name: files.sha256(folder / name) for name in names}
     whole = manifest.model_copy(update={"sha256": hashes})
     files.write_json(folder / MANIFEST, whole.model_dump(mode="json"))

@@ -109,6 +109,23 @@ def test_answers_that_are_not_the_models_fail_without_an_error(bundle: Path) -> 
     assert [check.name for check in found.checks if not check.holds] == ["known/output-1.f32"]
 
 
+def test_a_picture_that_is_none_and_signatures_of_others_are_refused(bundle: Path) -> None:
+    (bundle / "known/picture.png").write_bytes(b"none")
+    rewritten(bundle)
+    with pytest.raises(InputError, match=r"picture\.png is no picture"):
+        verify_bundle(bundle, LOCAL)
+    output = read_manifest(bundle).outputs[0].model_dump(mode="json")
+    for changes, told in (
+        ({"outputs": []}, "1 inputs and 1 outputs, and its manifest tells 1 and 0"),
+        ({"outputs": [output | {"layout": "CN"}]}, "has the layout CN"),
+        ({"outputs": [output | {"shape": [1, 11]}]}, r"is float32 \[1, 10\], and its manifest tells"),
+    ):
+        copy = Path(shutil.copytree(bundle, bundle.parent / told[:8], dirs_exist_ok=True))
+        rewritten(copy, **changes)
+        with pytest.raises(InputError, match=told):
+            verify_bundle(copy, LOCAL)
+
+
 def test_other_preprocessing_fails(bundle: Path) -> None:
     ready = read_manifest(bundle).preprocessing.model_dump(mode="json")
     rewritten(bundle, preprocessing=ready | {"mean": [0.45, 0.5, 0.5]})
