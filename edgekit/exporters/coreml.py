@@ -49,7 +49,7 @@ def _save_program(model: Model, path: Path) -> None:
 
     from edgekit.quantizer.quiet import quiet_torch
 
-    with quiet_torch(), torch.no_grad():
+    with quiet_torch():
         program = torch.export.export(model.module, (torch.zeros(model.input_shape),)).run_decompositions({})
         for node in program.graph.nodes:
             if node.target is torch.ops.aten.max_pool2d.default and len(node.args) == 2:
@@ -98,6 +98,7 @@ def _run(work: Path) -> None:
 
     tools = load("coremltools", extra=EXTRA)
     program = torch.export.load(work / _PROGRAM)
+    program.graph.eliminate_dead_code()  # batch norm's second and third result, which nobody reads, have no lowering
     name = program.graph_signature.user_inputs[0]
     (fed,) = (node for node in program.graph.nodes if node.name == name)
     converted = tools.convert(

@@ -11,6 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bundles import bundled
 from exporting import exported, quantized
@@ -64,11 +65,17 @@ def test_the_kotlin_compiles_and_preprocesses_the_picture(bundle: Path, tmp_path
     assert compiled.returncode == 0, compiled.stderr
     assert "error:" not in compiled.stderr
     app: list[str | Path] = ["java", "-cp", jar, "MainKt", bundle.parent, bundle.name]
-    environment = os.environ | {"KNOWN_OUTPUT": str(bundle / "known/output-picture.f32")}
-    done = subprocess.run(app, capture_output=True, text=True, check=True, env=environment)
-    failed = [line.split()[0] for line in done.stdout.splitlines()]
-    # The stand-in answers everything as the picture: that answer holds, the preprocessing does, the others do not.
-    assert failed == ["output-0", "output-1", "output-2"]
+    picture = np.frombuffer((bundle / "known/output-picture.f32").read_bytes(), "<f4")
+    for answer, failed in (
+        (picture, []),
+        (picture + np.float32(1), ["output-0", "output-1", "output-2", "output-picture"]),
+        (picture * np.float32("nan"), ["output-0", "output-1", "output-2", "output-picture"]),
+    ):
+        (tmp_path / "answer.f32").write_bytes(answer.tobytes())
+        environment = os.environ | {"KNOWN_OUTPUT": str(tmp_path / "answer.f32")}
+        done = subprocess.run(app, capture_output=True, text=True, check=True, env=environment)
+        # The stand-in of LiteRT answers everything with this. The network's weights are random: its answers are alike.
+        assert [line.split()[0] for line in done.stdout.splitlines()] == failed
     (bundle / "known/input-picture.f32").write_bytes(bytes(32 * 32 * 3 * 4))
     spoilt = subprocess.run(app, capture_output=True, text=True, check=True, env=environment)
     assert "input-picture is off by" in spoilt.stdout
