@@ -7,6 +7,7 @@ works in a child process (this module, as a script): it writes progress and warn
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ EXTRA, PACKAGES = "coreml", ("coremltools",)
 PACKAGE = "model.mlpackage"
 INPUT, OUTPUT = "image", "logits"
 _PROGRAM, _MANIFEST, _DEBUG = "program.pt2", "Manifest.json", "executorch_debug_handle_mapping.json"
+_MODEL = "Data/com.apple.CoreML/model.mlmodel"
 _TIMEOUT_S = 600
 
 
@@ -62,8 +64,13 @@ def _save_program(model: Model, path: Path) -> None:
 
 def _call(work: Path) -> None:
     command = [sys.executable, "-P", "-m", __spec__.name, str(work)]
+    same = os.environ | {
+        "PYTHONHASHSEED": "0"
+    }  # the converter goes through sets: their order decides its names
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=same
+        )
     except subprocess.TimeoutExpired as error:
         raise InputError(f"coremltools gave no answer within {_TIMEOUT_S} s") from error
     if ended.returncode:
@@ -111,6 +118,8 @@ def _run(work: Path) -> None:
         skip_model_load=True,
     )
     converted.save(str(work / PACKAGE))
+    specification = tools.utils.load_spec(str(work / PACKAGE))
+    (work / PACKAGE / _MODEL).write_bytes(specification.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":
