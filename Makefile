@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix bench-prune lint constraints clean
+.PHONY: demo test test-matrix test-bundle bench-prune lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -20,6 +20,13 @@ test-matrix: .venv/installed-dev  ## Every family on every target, then the READ
 bench-prune: .venv/installed-dev  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps timm torchvision
 	$(BIN)/python benchmarks/prune_coverage.py
+
+# tflite-support pins an old protobuf, and the Kotlin compiler needs Java and npm: neither belongs into .venv.
+test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata reader and in the Kotlin compiler.
+	test -d .tools/reader || $(PYTHON) -m venv .tools/reader
+	.tools/reader/bin/pip install --quiet --disable-pip-version-check tflite-support==0.4.4
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools kotlin-compiler@2.4.20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tools tests/phone
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.
 	$(BIN)/ruff check .

@@ -112,6 +112,10 @@ class Target(Frozen):
     fp16_dense_tflops: Positive | None = None
     fp16_sparse_tflops: Positive | None = None
     fp32_tflops: Positive | None = None
+    bundle: bool = False
+    """A run also writes what an app takes: the file with its description, its code and its known answers."""
+    app_formats: tuple[Literal["coreml"], ...] = ()
+    """What a bundle holds beside the .tflite, where it can be converted."""
     next_steps: tuple[str, ...] = ()
     """What to do on the device with the artifact."""
 

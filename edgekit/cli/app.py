@@ -19,6 +19,7 @@ from edgekit.cli.profile import profile
 from edgekit.cli.prune import prune
 from edgekit.cli.recipes import recipes
 from edgekit.cli.targets import targets
+from edgekit.cli.verify import verify
 
 
 class Commands(TyperGroup):
@@ -40,7 +41,19 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (compress, profile, compare, prune, evaluate, export, models, targets, recipes, doctor):
+for command in (
+    compress,
+    profile,
+    compare,
+    prune,
+    evaluate,
+    export,
+    verify,
+    models,
+    targets,
+    recipes,
+    doctor,
+):
     app.command()(command)
 
 

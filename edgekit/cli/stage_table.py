@@ -46,10 +46,17 @@ def print_report(console: Console, report: Report, folder: Path) -> None:
         (
             f"{artifact.path}  ({artifact.precision} {artifact.format}, {text.size(artifact.size_bytes)})",
             f"{folder / 'report.html'}  (all figures and plots)",
+            *_bundle(folder),
             *artifact.notes,
         ),
     )
     _paragraph(console, "Next, on the device", artifact.next_steps)
+
+
+def _bundle(folder: Path) -> Iterable[str]:
+    path = folder / "bundle.zip"
+    if path.is_file():
+        yield f"{path}  (for an app; edgekit verify checks it)"
 
 
 def _stages(console: Console, report: Report, sources: Sequence[str]) -> None:

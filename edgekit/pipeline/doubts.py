@@ -41,6 +41,8 @@ def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
     job, profile = assessor.job, shipped.profile
     if job.request.batch > 1:
         yield f"MACs, memory access and latency are for {job.request.batch} pictures at once"
+        if job.target.bundle:
+            yield "no bundle was written: a camera gives one picture at a time"
     if profile and profile.unsteady:
         yield f"the machine was not quiet while latency was measured: {'; '.join(profile.unsteady)}"
     place = assessor.place

@@ -42,6 +42,11 @@ class Job:
         return self.recipe.calibration == "random"
 
     @property
+    def bundled(self) -> bool:
+        """Whether the run writes its target's bundle; none is made of a file that takes several pictures at once."""
+        return self.target.bundle and self.request.batch == 1
+
+    @property
     def key(self) -> dict[str, object]:
         """Everything that decides the outcome: a resumed run must have the same."""
         return {

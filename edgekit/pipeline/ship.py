@@ -10,6 +10,7 @@ from dataclasses import replace
 from edgekit.files import new_folder
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.bundling import bundle_run
 from edgekit.pipeline.folder import Record, RunFolder
 from edgekit.pipeline.layer_times import times_of
 from edgekit.pipeline.proof import check_sparsity, prove
@@ -52,6 +53,9 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
         update={"layer_times": times_of(assessor, shipped)}
     )
     write_page(report, folder.path)
+    if assessor.job.bundled:
+        assessor.progress.say("writing the bundle")
+        bundle_run(report, shipped.artifact, shipped.model, assessor.job.target, folder.path)
     report.write(folder.path)
     return report
 

@@ -17,6 +17,7 @@ PACKAGES = (
     "litert-torch",
     "ai-edge-quantizer",
     "ai-edge-litert",
+    "coremltools",
     "huggingface-hub",
 )
 

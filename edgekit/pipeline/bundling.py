@@ -1,0 +1,92 @@
+"""`--bundle`: what a phone app takes, made of a run's shipped file or of a fresh export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edgekit import files
+from edgekit.artifact import ArtifactFolder, load_artifact
+from edgekit.bundle import Told, write_bundle, zipped
+from edgekit.bundle.figures import Figures, figures
+from edgekit.bundle.manifest import SUMS, BundleManifest, read_manifest
+from edgekit.devices import open_device
+from edgekit.errors import InputError
+from edgekit.model import Model
+from edgekit.pipeline.exporting import export
+from edgekit.pipeline.folder import is_finished
+from edgekit.pipeline.versions import versions
+from edgekit.progress import Progress
+from edgekit.report import Report, load_report
+from edgekit.target import Target, load_target
+
+FOLDER = "bundle"
+
+
+def zip_of(folder: Path) -> Path:
+    """The zip that lies beside a bundle's folder."""
+    return folder.with_name(f"{folder.name}.zip")
+
+
+def bundle_run(report: Report, shipped: ArtifactFolder, network: Model, goal: Target, folder: Path) -> None:
+    """Write `bundle/` and `bundle.zip` of a finished run into its folder."""
+    told = _of_run(report, shipped, None)
+    if goal.app_formats:
+        told = replace(told, network=network)
+    _write(shipped, told, folder / FOLDER)
+
+
+def export_bundle(
+    subject: str | Path,
+    network: Callable[[], Model],
+    *,
+    target: str,
+    out: Path,
+    licence: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> BundleManifest:
+    """Write a bundle into a new folder `out` and its zip beside it.
+
+    A run that was made for the target gives the very file that it shipped, with its figures; anything else is
+    exported anew, as `network()` opens it, and has none. Raises the errors of `write_bundle`, and `InputError` where
+    `out` or its zip exists.
+    """
+    goal, out = load_target(target), out.absolute()
+    files.check_new(out, force=force, mark=SUMS)
+    if zip_of(out).exists() and not force:
+        raise InputError(f"{zip_of(out)} exists already", hint="--force replaces it")
+    with TemporaryDirectory(prefix="edgekit-") as temporary:
+        report = _report(Path(subject), goal)
+        if report is None:
+            place = Path(temporary) / "artifact"
+            artifact = export(network, target=target, out=place, progress=progress)
+            told = Told(goal.id, versions(), Figures(), licence)
+        else:
+            artifact = load_artifact(Path(subject))
+            told = _of_run(report, artifact, licence)
+        if goal.app_formats:
+            told = replace(told, network=network())
+        _write(artifact, told, out)
+    return read_manifest(out)
+
+
+def _report(subject: Path, goal: Target) -> Report | None:
+    """The report of a finished run for that very target."""
+    if not is_finished(subject):
+        return None
+    report = load_report(subject)
+    return report if report.target.get("id") == goal.id else None
+
+
+def _of_run(report: Report, artifact: ArtifactFolder, licence: str | None) -> Told:
+    return Told(str(report.target["id"]), report.versions, figures(report, artifact.sha256), licence)
+
+
+def _write(artifact: ArtifactFolder, told: Told, out: Path) -> None:
+    with files.new_folder(out) as temporary:
+        write_bundle(artifact, told, temporary, open_device("local"))
+        content = zipped(temporary)
+    files.write_bytes(zip_of(out), content)

@@ -1,0 +1,38 @@
+"""Bundles of small networks, and what tests do to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import files
+from edgekit.artifact import MANIFEST
+from edgekit.bundle import Told, write_bundle
+from edgekit.bundle.figures import Figures
+from edgekit.bundle.manifest import SUMS, write_sums
+from edgekit.devices import open_device
+from edgekit.pipeline.versions import versions
+
+if TYPE_CHECKING:
+    from edgekit.artifact import ArtifactFolder
+
+LOCAL = open_device("local")
+
+
+def bundled(artifact: ArtifactFolder, folder: Path, figures: Figures | None = None) -> Path:
+    """The bundle of an artifact in a new folder."""
+    folder.mkdir(parents=True)
+    write_bundle(artifact, Told("android", versions(), figures or Figures()), folder, LOCAL)
+    return folder
+
+
+def rewritten(folder: Path, **changes: object) -> None:
+    """Change the manifest of a bundle, as one would who also writes its hashes anew."""
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text()) | changes
+    names = [each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()]
+    own = sorted(name for name in names if name not in (SUMS, MANIFEST))
+    manifest["sha256"] = changes.get("sha256", {name: files.sha256(folder / name) for name in own})
+    path.write_text(json.dumps(manifest))
+    write_sums(folder, (*own, MANIFEST))
