@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix lint constraints clean
+.PHONY: demo test test-matrix test-aarch64 lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -15,6 +15,13 @@ test: .venv/installed-dev  ## Set up with the development extras, then run the w
 test-matrix: .venv/installed-dev  ## Every family on every target, then the README's table of it; about two hours.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
 	$(BIN)/python benchmarks/matrix.py
+
+# Only where apt-get and pip find Debian's and the runtimes' aarch64 packages.
+test-aarch64: .venv/installed-dev .aarch64/python3  ## Run files as an aarch64 processor computes them, under qemu-user.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m aarch64 tests/aarch64
+
+.aarch64/python3: tests/aarch64/machine.sh constraints.txt
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/aarch64/machine.sh .aarch64 constraints.txt
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.
 	$(BIN)/ruff check .
