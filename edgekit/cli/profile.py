@@ -8,7 +8,6 @@ import typer
 
 from edgekit.cli import options
 from edgekit.cli.advice import floor_facts, print_advice
-from edgekit.cli.layer_table import print_layer_times
 from edgekit.cli.listing import print_facts, print_layers
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
@@ -102,6 +101,8 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         print_facts(console, _latency_facts(latency))
         print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
     if times is not None:
+        from edgekit.cli.layer_table import print_layer_times
+
         console.print()
         print_layer_times(console, times)
     print_advice(console, found.advice, every=layers)
