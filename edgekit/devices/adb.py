@@ -233,6 +233,8 @@ def _unfit(job: Job) -> Failure | None:
         return Failure(
             "error", f"{runtime.NAME} does not run over adb: benchmark_model runs LiteRT files alone"
         )
+    if job.mode == "layers":
+        return Failure("error", "benchmark_model tells no times of operators here")
     if job.mode == "predict":
         return Failure("error", "benchmark_model gives no outputs: they must be computed on this machine")
     if "slowdown" in job.limits:
