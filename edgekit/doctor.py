@@ -114,7 +114,7 @@ def _package(name: str, extra: str) -> Check:
 
 def _asked(runtime: runtimes.Runtime, device: Device) -> Answer | Failure:
     """Open and run the runtime's tiny model in a child on the device."""
-    return device.call(Job("probe", runtime.file, timeout_s=60))
+    return device.call(Job("probe", runtime.file, timeout_s=runtime.probe_seconds))
 
 
 def _runtime(runtime: runtimes.Runtime, outcome: Answer | Failure) -> Check:

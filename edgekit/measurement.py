@@ -21,6 +21,8 @@ class Executed(Frozen):
     """The other weighted operators."""
     float_precision: str
     """What ran where float ran: `f32`, `bf16`, `f16`."""
+    sample_of: Literal["inference", "process"] = "inference"
+    """`process`: a sample is the median or mean of a process's inferences (`details["sample"]` says which)."""
     details: Mapping[str, str] = {}
     """Flags in force and what the runtime says of itself (delegates, kernels, hints)."""
 
@@ -64,8 +66,8 @@ class Profile(Frozen):
 
     @property
     def of_processes(self) -> bool:
-        """Whether a sample is a process's own median or mean (`details["sample"]` says which): it has no tail."""
-        return "sample" in self.executed.details
+        """Whether a sample is a process's own median or mean: it has no tail."""
+        return self.executed.sample_of == "process"
 
     @property
     def samples_ns(self) -> list[int]:

@@ -114,6 +114,8 @@ class Parity(Frozen):
     """The shipped file, run in a runtime, against the network it came from."""
 
     runtime: str
+    device: str = ""
+    """The machine that computed the outputs; empty in older reports."""
     sqnr_db: float
     top1_agreement: float | None
     """The share of equal answers: of pictures, or of pixels where the task is segmentation."""

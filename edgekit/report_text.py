@@ -73,13 +73,14 @@ def milliseconds(latency: Latency | None) -> str:
 
 def layer_time_row(row: LayerTime, times: LayerTimes) -> tuple[str, ...]:
     """A layer's name, MACs and their share, memory access, time and its share, what the runtime ran for it."""
+    time_ns = row.time_ns if row.operators or row.time_ns else None  # nothing is known to have run for it
     return (
         row.name,
         count(row.macs),
         share(row.macs, times.macs),
         size(row.memory_access_bytes),
-        f"{row.time_ns / 1e6:.3f} ms",
-        share(row.time_ns, times.total_ns),
+        NONE if time_ns is None else f"{time_ns / 1e6:.3f} ms",
+        share(time_ns, times.total_ns),
         ", ".join(row.operators) or NONE,
     )
 

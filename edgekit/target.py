@@ -88,6 +88,8 @@ class Target(Frozen):
     runtime: Literal["tensorrt", "openvino", "litert", "onnxruntime"]
     format: Literal["onnx", "openvino", "tflite"]
     precisions: tuple[Literal["int8", "fp16", "bf16", "fp32"], ...]
+    driven: bool = True
+    """edgekit's runtime file runs on the very unit that the target names; else a device's figures are a proxy's."""
     recipe: str
     opset: int | None = None
     channel_multiple: int = 1

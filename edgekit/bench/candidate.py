@@ -47,7 +47,8 @@ def precisions(runtime: str, device: Device) -> list[str]:
 
     Raises `MissingError` where it is not installed, `MeasurementError` where it fails.
     """
-    outcome = device.call(Job("probe", runtimes.find(runtime).file))
+    found = runtimes.find(runtime)
+    outcome = device.call(Job("probe", found.file, timeout_s=found.probe_seconds))
     return list(succeeded(installed(outcome, runtime), runtime).values["precisions"])
 
 
@@ -58,8 +59,12 @@ def job(
     threads: int,
     timeout_s: float,
     limits: Mapping[str, float],
+    keep: bool = False,
 ) -> Job:
-    """What the device is asked to do; raises `InputError` where runtime, file and options do not fit."""
+    """What the device is asked to do, and whether it gives back what the runtime made.
+
+    Raises `InputError` where runtime, file and options do not fit.
+    """
     runtime = runtimes.find(candidate.runtime)
     artifact = candidate.artifact
     model = artifact.model_path
@@ -79,15 +84,18 @@ def job(
     beside = (path for path in artifact.model_files if path != model)
     batch = manifest.inputs[0].shape[0]
     limit_s = timeout_s + runtime.open_seconds
-    return Job(mode, runtime.file, (model, *beside), threads, options, limits, limit_s, batch)
+    return Job(mode, runtime.file, (model, *beside), threads, options, limits, limit_s, batch, keep)
 
 
 def installed(outcome: Answer | Failure, runtime: str) -> Answer | Failure:
     """The outcome; raises `MissingError` with what brings it where a package was missing on the device."""
     if isinstance(outcome, Failure) and outcome.kind == "missing":
+        numpy = outcome.reason == "numpy"  # the runner's own, before any runtime is loaded
         raise MissingError(
             f"{outcome.reason} is not installed, and {runtime} needs it",
-            hint=runtimes.find(runtime).mend(outcome.install),
+            hint=f"{outcome.install or 'pip install'} numpy"
+            if numpy
+            else runtimes.find(runtime).mend(outcome.install),
         )
     return outcome
 

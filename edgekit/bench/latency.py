@@ -7,7 +7,7 @@ so that a drift of the machine falls on all candidates alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -96,7 +96,9 @@ def compare(
         for candidate in candidates
     }
     for _ in range(ATTEMPTS):
-        blocks, failures, states = _blocks(candidates, jobs, device, protocol, progress or Silent())
+        blocks, failures, states = _blocks(
+            candidates, jobs, device, protocol, progress or Silent(), keep=keep is not None
+        )
         if source == "proxy" or not (reason := changes(states)):
             break
     else:
@@ -120,6 +122,8 @@ def _blocks(
     device: Device,
     protocol: Protocol,
     progress: Progress,
+    *,
+    keep: bool,
 ) -> tuple[dict[str, list[Answer]], dict[str, Failure], list[DeviceState]]:
     """All blocks, interleaved; candidates that failed; the device's states before the first and after each."""
     blocks: dict[str, list[Answer]] = {name: [] for name in jobs}
@@ -129,7 +133,9 @@ def _blocks(
     with progress.task(f"measuring on {device.name}", total) as advance:
         for candidate in _order(candidates, protocol.blocks):
             if candidate.name not in failures:
-                outcome = block(candidate, jobs[candidate.name], device)
+                first = not blocks[candidate.name]  # later ones would send the same files again
+                work = replace(jobs[candidate.name], keep=keep and first)
+                outcome = block(candidate, work, device)
                 if isinstance(outcome, Failure):
                     failures[candidate.name] = outcome
                 else:

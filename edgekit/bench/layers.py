@@ -11,6 +11,7 @@ from edgekit.bench.candidate import Candidate, installed, job
 from edgekit.bench.latency import input_of
 from edgekit.bench.layer_trtexec import read_trtexec
 from edgekit.devices import Answer, Device, Failure
+from edgekit.errors import InputError
 from edgekit.operators import OperatorTime
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ LIMITS: Mapping[str, float] = {
 }
 """How long: so many inferences, or so many seconds of them."""
 TIMEOUT_S = 120.0
+ENGINE_SECONDS = 0.3
+"""What trtexec's own loop takes at least: its warm-up is a share of that."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +49,31 @@ def time_operators(
     """
     engine = candidate.runtime == "tensorrt"  # its own loop exports a profile each time that it is measured
     mode: Literal["latency", "layers"] = "latency" if engine else "layers"
-    work = job(mode, candidate, threads=threads, timeout_s=TIMEOUT_S, limits=limits)
+    if engine:
+        limits = {**limits, "min_seconds": max(limits["min_seconds"], ENGINE_SECONDS)}
+    work = job(mode, candidate, threads=threads, timeout_s=TIMEOUT_S, limits=limits, keep=engine)
     outcome = installed(device.call(work, input_of(candidate.artifact)), candidate.runtime)
     if isinstance(outcome, Failure):
         return outcome
-    return _of_engine(outcome) if engine else timed(outcome.values)
+    return of_engine(outcome) if engine else timed(outcome.values)
 
 
-def _of_engine(answer: Answer) -> Timed:
+def of_engine(answer: Answer) -> Timed | Failure:
+    """Times of an engine's layers, as trtexec's profiler took them; an inference is their sum, without transfers."""
     kept = {
-        kind: content.decode()
+        kind: content.decode(errors="replace")
         for name, content in answer.kept.items()
         for kind in ("profile", "layers")
         if name.endswith(f".{kind}.json")
     }
-    operators, count = read_trtexec(kept["profile"], kept["layers"])
-    median = float(np.median(answer.values["samples_ns"]))
-    return Timed(tuple(operators), median, count, str(answer.values["version"]))
+    if "profile" not in kept:
+        return Failure("error", "trtexec left no profile of the engine's layers")
+    try:
+        operators, count = read_trtexec(kept["profile"], kept.get("layers", ""))
+    except InputError as error:
+        return Failure("error", error.what)
+    spent_ns = sum(operator.time_ns for operator in operators)
+    return Timed(tuple(operators), spent_ns, count, str(answer.values["version"]))
 
 
 def timed(answer: Mapping[str, Any]) -> Timed:

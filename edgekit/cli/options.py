@@ -111,7 +111,10 @@ Batch = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="URI", help="Where it runs: `local`, `ssh://user@host[:port]`.")
+    str,
+    typer.Option(
+        "--device", metavar="URI", help="Where it runs: `local`, `ssh://user@host[:port]`, `adb://SERIAL`."
+    ),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out after its last finished stage.")

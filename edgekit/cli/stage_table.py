@@ -137,7 +137,9 @@ def _proof(report: Report, parity: Parity) -> Iterable[str]:
     share = parity.top1_agreement
     agreement = "" if share is None else f", {text.agreement(report, share)}"
     sqnr, weighted = text.decibels(parity.sqnr_db), parity.weighted_operators
-    yield f"run in {parity.runtime}: {sqnr} SQNR to its network over {parity.samples} inputs{agreement}"
+    measured_on = (report.profile or {}).get("device")
+    where = f" on {parity.device}" if parity.device not in {"", measured_on} else ""
+    yield f"run in {parity.runtime}{where}: {sqnr} SQNR to its network over {parity.samples} inputs{agreement}"
     in_file, executed = parity.integer_operators_in_file, parity.integer_operators_executed
     yield (
         f"weighted operators on 8-bit integers: {in_file} of {weighted} in the file, "

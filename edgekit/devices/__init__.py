@@ -41,6 +41,8 @@ class Job:
     """After so long the process counts as hanging and is killed."""
     batch: int = 1
     """Inputs that the file takes at once."""
+    keep: bool = False
+    """Whether what the runtime leaves in `kept/` comes back: an engine may be large."""
 
     def spec(self, *, runtime: str, model: str) -> dict[str, object]:
         """What `runner.py` reads, with the paths that both have where it runs."""
@@ -51,6 +53,7 @@ class Job:
             "threads": self.threads,
             "options": dict(self.options),
             "batch": self.batch,
+            "keep": self.keep,
             "limits": dict(self.limits),
         }
 
@@ -62,7 +65,7 @@ class Answer:
     values: Mapping[str, Any]
     outputs: Array | None = None
     kept: Mapping[str, bytes] = field(default_factory=dict)
-    """Files that the runtime left in `kept/` beside its `job.json`, by name: an engine, a timing cache."""
+    """Where the job wanted them, files that the runtime left in `kept/` beside its `job.json`, by name: an engine."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from edgekit.devices.adb_phone import Phone
 from edgekit.devices.adb_session import Session
 from edgekit.devices.adb_state import ask_state
 from edgekit.devices.benchmark_model import Reading, UnknownOutputError
+from edgekit.devices.child import signal_name
 from edgekit.errors import InputError, MissingError
 from edgekit.measurement import DeviceState
 
@@ -109,7 +110,7 @@ class Adb(TimesOnly):
     def call(self, job: Job, inputs: Array | None = None) -> Answer | Failure:
         """Run a job; a crash, a hang (it is ended) or an output that says nothing is a `Failure`.
 
-        Raises `MissingError` where the phone goes away, is another one's or is full.
+        Raises `MissingError` where the phone goes away, is another one's or is full, `InputError` for another runtime.
         """
         if unfit := _unfit(job):
             return unfit
@@ -158,7 +159,8 @@ class Adb(TimesOnly):
         if ended.code is None:
             return Failure("hang", f"no answer within {job.timeout_s:g} s from benchmark_model", tail)
         if 128 < ended.code <= 128 + max(signal.valid_signals()):
-            return Failure("crash", f"{_signal_name(ended.code - 128)} killed benchmark_model", tail)
+            name = signal_name(ended.code - 128, "Android's low-memory killer")
+            return Failure("crash", f"{name} killed benchmark_model", tail)
         if ended.code:
             return Failure(
                 "error", f"benchmark_model ended with status {ended.code}: {_last_line(tail)}", tail
@@ -227,12 +229,18 @@ class Adb(TimesOnly):
 
 
 def _unfit(job: Job) -> Failure | None:
-    """Why a job cannot be done with `benchmark_model`; raises `InputError` for an injected slowdown."""
+    """Why a job cannot be done with `benchmark_model`.
+
+    Raises `InputError` for another runtime or an injected slowdown.
+    """
     runtime = adb_answer.load_runtime(job.runtime)
     if runtime.NAME != adb_answer.RUNTIME:
-        return Failure(
-            "error", f"{runtime.NAME} does not run over adb: benchmark_model runs LiteRT files alone"
+        raise InputError(
+            f"{runtime.NAME} does not run over adb: benchmark_model runs LiteRT files alone",
+            hint="choose a target whose format is tflite (`edgekit targets`)",
         )
+    if job.mode == "layers":
+        return Failure("error", "benchmark_model tells no times of operators here")
     if job.mode == "predict":
         return Failure("error", "benchmark_model gives no outputs: they must be computed on this machine")
     if "slowdown" in job.limits:
@@ -245,11 +253,6 @@ def _unfit(job: Job) -> Failure | None:
 
 def _seconds(job: Job, least: float) -> dict[str, float]:
     return {"warmup": job.limits["warmup_seconds"], "min": least, "max": job.limits["max_seconds"]}
-
-
-def _signal_name(number: int) -> str:
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"{name} (often: Android's low-memory killer)" if number == signal.SIGKILL else name
 
 
 def _last_line(text: str) -> str:

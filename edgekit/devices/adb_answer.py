@@ -51,7 +51,7 @@ def count(job: Job, inputs: Array | None) -> Counts | Failure:
 
     The tool does not tell them: the file is opened and run once in its runtime on this machine.
     """
-    outcome = Local().call(replace(job, limits=ONE_INFERENCE), inputs)
+    outcome = Local().call(replace(job, mode="latency", limits=ONE_INFERENCE), inputs)
     if isinstance(outcome, Failure):
         return outcome
     executed = outcome.values["executed"]
@@ -69,7 +69,7 @@ def latency(readings: Sequence[Reading], counted: Counts, *, cores: list[int], v
             "cores": cores,
             "clock_ns": CLOCK_NS,
             "peak_rss_bytes": 0,  # the tool tells only by how much it grew: for a gate, "not measured"
-            "executed": {**counted, "details": _details(readings, cores)},
+            "executed": {**counted, "sample_of": "process", "details": _details(readings, cores)},
             "version": version,
         }
     )

@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ KEPT_VARIABLES = (
     "PYTHONPATH",
     "PYTHONHOME",
     "VIRTUAL_ENV",
+    "XDG_CACHE_HOME",
 )
 # Without the script's own folder on the path; older ones have no word for that.
 SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
@@ -136,9 +137,10 @@ def started(work: Work, *, turns: bool = False) -> Iterator[Child]:
     try:
         yield Child(work, process)
     finally:
-        if process.poll() is None:
+        # Also where the runner is gone: what it started may not be.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -154,7 +156,7 @@ def outcome(child: Child) -> dict[str, Any]:
     if code is None:
         return _failure("hang", f"no answer within {work.timeout_s:g} s from {where}", log)
     if code < 0:
-        return _failure("crash", f"{_signal_name(-code)} killed {where}", log)
+        return _failure("crash", f"{signal_name(-code)} killed {where}", log)
     return _answered(work, code, where, log)
 
 
@@ -170,6 +172,9 @@ def _answered(work: Work, code: int, where: str, log: str) -> dict[str, Any]:
         return _failure("missing", values["missing"], log)
     if "error" in values:
         return _failure("error", f"{values['error']} (in {where})", log)
+    if not work.job.get("keep"):
+        for path in kept(work.folder):
+            path.unlink()
     if (size := sum(path.stat().st_size for path in kept(work.folder))) > KEPT_BYTES:
         return _failure("error", f"{size} bytes in {KEPT}/, over {KEPT_BYTES} (in {where})", log)
     return {"values": values}
@@ -195,6 +200,7 @@ def _number(pipe: IO[bytes] | None) -> int:
     return pipe.fileno()
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int, killer: str = "out of memory") -> str:
+    """`SIGKILL (often: out of memory)`, `SIGSEGV`; `killer`: what often sends the first."""
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"{name} (often: out of memory)" if number == signal.SIGKILL else name
+    return f"{name} (often: {killer})" if number == signal.SIGKILL else name

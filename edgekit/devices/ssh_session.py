@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import shlex
 import subprocess
@@ -58,6 +59,8 @@ END_S = 10.0
 SHORT_BYTES = 64
 """A socket's path has at most 104 bytes on some systems, of which ssh takes some for itself."""
 LINE_BYTES = 1024 * 1024
+PLAIN_PATH = re.compile(r'/[^"\\\x00-\x1f\x7f]*')
+"""A path that stays one quoted word of an sftp batch: in that a line of its own may run a command here."""
 
 
 class Session:
@@ -140,8 +143,13 @@ class Session:
         self._sftp(folder, [f"get {name}" for name in names], into, size, doing="fetching results")
 
     def _sftp(self, remote: str, commands: Sequence[str], local: Path, size: int, *, doing: str) -> None:
-        quoted = '"' + remote.replace('"', '\\"') + '"'
-        batch = "\n".join([f"cd {quoted}", *commands, ""])
+        if not PLAIN_PATH.fullmatch(remote):
+            self.close()
+            raise MissingError(
+                f"{self.address} named a folder that is no plain path: {remote!r}",
+                hint="is it the right device? its cache folder's name must hold no quotes or line breaks",
+            )
+        batch = "\n".join([f'cd "{remote}"', *commands, ""])
         try:
             done = subprocess.run(
                 self.address.sftp(self._control),

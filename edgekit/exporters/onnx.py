@@ -11,7 +11,7 @@ from edgekit.exporters import Written
 from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.exporters.onnx_read import count, operators, weights
 from edgekit.exporters.tensorrt_rules import breaches
-from edgekit.exporters.tensorrt_script import write_script
+from edgekit.exporters.tensorrt_script import NO_ENGINE, write_script
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import quantized_graph
 
@@ -88,7 +88,7 @@ def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, 
         outputs=written.outputs,
         files=written.files,
         companions=(HALF_FILE, script),
-        notes=(*written.notes, f"no engine was built here: engines are built on the device, by {script}"),
+        notes=(*written.notes, f"{NO_ENGINE}: engines are built on the device, by {script}"),
     )
 
 

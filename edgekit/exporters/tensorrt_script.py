@@ -7,6 +7,8 @@ from pathlib import Path
 from edgekit import files
 
 SCRIPT = "build_engine.sh"
+NO_ENGINE = "no engine was built here"
+"""Begins the note of a fresh export."""
 _TEMPLATE = Path(__file__).with_name(SCRIPT)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgekit.devices import Device
+from edgekit.devices import Device, TimesOnly
+from edgekit.errors import InputError
 from edgekit.gate.case import Case
 from edgekit.gate.fingerprint import fingerprint
 from edgekit.gate.holm import settle
@@ -13,7 +14,7 @@ from edgekit.gate.result import GateResult, overall
 from edgekit.gate.run import run_case
 from edgekit.progress import Progress, Silent
 
-__all__ = ["Case", "GateResult", "Plan", "gate"]
+__all__ = ["Case", "GateResult", "Plan", "check_slowdown", "gate"]
 
 
 def gate(
@@ -30,9 +31,11 @@ def gate(
     Nothing is decided by a single look, and the chance of a wrong verdict is shared out among the cases.
 
     `slowdown` makes every candidate slower by that share: the gate's test of itself. Raises `MissingError` where
-    the device is not there at all.
+    the device is not there at all, `InputError` for a slowdown where none can be injected.
     """
     places = [case.device or device for case in cases]
+    if slowdown:
+        check_slowdown(places)
     told = [fingerprint(place.state(), threads=threads) for place in places]  # later a device may be gone
     results = tuple(
         run_case(
@@ -49,3 +52,13 @@ def gate(
     )
     settled = settle(results)
     return GateResult(verdict=overall(settled), cases=settled)
+
+
+def check_slowdown(places: Sequence[Device]) -> None:
+    """Raise `InputError` for a device that times files itself: its calls cannot be made slower."""
+    for place in places:
+        if isinstance(place, TimesOnly):
+            raise InputError(
+                f"{place.name} times files itself: there is no injected slowdown on it, and so no self-test",
+                hint="test the gate on `local`",
+            )

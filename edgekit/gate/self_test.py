@@ -8,7 +8,7 @@ from typing import Literal
 from edgekit.devices import Device
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
-from edgekit.gate import gate
+from edgekit.gate import check_slowdown, gate
 from edgekit.gate.case import Case
 from edgekit.gate.result import SCHEMA, CaseResult, GateResult, Verdict
 from edgekit.progress import Progress
@@ -53,6 +53,7 @@ def self_test(
             "the gate has to let it pass",
             hint="inject a larger one",
         )
+    check_slowdown([case.device or device])
     same, slowed = (
         gate(
             [replace(case, name=name)],

@@ -17,8 +17,7 @@ from edgekit.bench.candidate import job
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.report import REPORT, load_report
-
-RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
+from edgekit.runtimes import RUNTIME_OF
 
 
 class Pointer(Frozen):

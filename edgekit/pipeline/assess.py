@@ -176,17 +176,20 @@ class Assessor:
             return [Candidate("int8", side.artifact, self.place.runtime, dict(side.options))]
         return float_candidates(side.artifact, self.place.runtime, self.place.device)
 
+    def options_here(self, side: Assessment) -> dict[str, str]:
+        """The options of a file in the runtime of `here`: a precision that the device has may not be here."""
+        if self.here is self.place:
+            return dict(side.options)
+        return int8_options(self.job.target, self.here.runtime) if side.model.quantization else {}
+
     def _predict(self, side: Assessment, split: Split) -> Array:
-        options = dict(side.options)
-        if self.here is not self.place:  # a precision that the device has may not be here
-            options = int8_options(self.job.target, self.here.runtime) if side.model.quantization else {}
         return predict_split(
             side.artifact,
             self.here.runtime,
             split,
             self.here.device,
             threads=self.job.request.threads,
-            options=options,
+            options=self.options_here(side),
         )
 
     def _outputs(self, model: Model) -> Array:

@@ -15,8 +15,8 @@ from edgekit.devices import answering, open_device
 from edgekit.errors import InputError
 from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
-from edgekit.pipeline.profiling import RUNTIME_OF
 from edgekit.progress import Progress, Silent
+from edgekit.runtimes import RUNTIME_OF
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Evaluation:
     model: str
     precision: str
     runtime: str
+    device: str
+    """The machine that computed the outputs: where the device gives none, this one."""
     data: str
     samples: int
     metric: str
@@ -77,6 +79,7 @@ def evaluate(
         model=manifest.model,
         precision=manifest.precision,
         runtime=runtime,
+        device=where.name,
         data=pictures.name,
         samples=len(test),
         metric=metric.name,

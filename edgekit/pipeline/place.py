@@ -28,11 +28,11 @@ class Place:
 
 
 def place_of(target: Target, uri: str) -> Place:
-    """Where a target's files run: the device at `uri`, in the target's own runtime where edgekit drives that."""
+    """Where a target's files run: the device at `uri`, in the target's own runtime where edgekit drives it there."""
     device = open_device(uri)
     if uri == HERE:
         return Place(device, target.runtime_here, target.is_host)
-    own = target.runtime in runtimes.runtimes()
+    own = target.driven and target.runtime in runtimes.runtimes()
     return Place(device, target.runtime if own else target.proxy_runtime, own)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,9 +32,6 @@ from edgekit.request import Size
 from edgekit.target import Target, load_target
 from edgekit.zoo import architecture
 from edgekit.zoo.program import SUFFIX
-
-RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
-"""What opens a file of each format where no target says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,12 @@ class Measured:
 
     @property
     def times_ns(self) -> dict[str, int]:
-        """Of the layers that have a time of their own: what is fused is nobody's alone."""
-        rows = self.layer_times.rows if self.layer_times else ()
-        return {row.name: round(row.time_ns) for row in rows}
+        """Of the rows that something ran for, rows of one name together: what is fused is nobody's alone."""
+        found: Counter[str] = Counter()
+        for row in self.layer_times.rows if self.layer_times else ():
+            if row.operators:
+                found[row.name] += round(row.time_ns)
+        return dict(found)
 
 
 def _counted(artifact: ArtifactFolder, goal: Target | None, progress: Progress) -> Static | None:
@@ -190,7 +191,7 @@ class _Bench:
         """On a machine that is not the target its runtime is a proxy; without a target this device was asked for."""
         if self.goal is not None:
             return place_of(self.goal, self.uri)
-        return Place(open_device(self.uri), RUNTIME_OF[artifact.manifest.format], on_target=True)
+        return Place(open_device(self.uri), runtimes.RUNTIME_OF[artifact.manifest.format], on_target=True)
 
     def network(self, network: Model, goal: Target, layers: KnownLayers) -> Measured:
         """The float file of a network, made for the purpose."""

@@ -43,6 +43,7 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
     witness, executed = _executed(assessor, shipped)
     return Parity(
         runtime=place.runtime,
+        device=place.device.name,
         sqnr_db=decibels,
         top1_agreement=metric_of(shipped.model.task).agreement(expected, actual),
         samples=len(inputs),

@@ -31,7 +31,7 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     shipped, rows = _chosen(folder, assessor, sides, rows)
     parity = prove(assessor, shipped)
     sparse = check_sparsity(shipped)
-    shipped = _placed(folder, shipped, sides["float"])
+    shipped = _placed(folder, shipped, sides["float"], manifest_options(assessor, shipped))
     rows, tested = _tested(assessor, states[0], shipped, rows)
     # Both ends of the table come from one interleaved run: what a reader will compare.
     rows = [rows[0].model_copy(update={"latency_ms": latency(sides["baseline"].profile)}), *rows[1:]]
@@ -84,9 +84,21 @@ def _lost(shipped: Assessment, rival: Assessment) -> str:
     return f"the best float was measured faster: p50 {best.p50_ms:.3f} ms against {quick.p50_ms:.3f} ms"
 
 
-def _placed(folder: RunFolder, shipped: Assessment, rival: Assessment) -> Assessment:
+def manifest_options(assessor: Assessor, shipped: Assessment) -> dict[str, str]:
+    """What the manifest remembers: options of the runtime that opens the format anywhere, as its readers do.
+
+    Those of a measurement in another one (TensorRT) are in the report.
+    """
+    if assessor.place.runtime == assessor.here.runtime:
+        return dict(shipped.options)
+    return assessor.options_here(shipped)
+
+
+def _placed(
+    folder: RunFolder, shipped: Assessment, rival: Assessment, options: Mapping[str, str]
+) -> Assessment:
     """The shipped files in `artifact/`, the float rival's beside them in `artifact/float/`, all at once."""
-    manifest = shipped.artifact.manifest.model_copy(update={"runtime_options": dict(shipped.options)})
+    manifest = shipped.artifact.manifest.model_copy(update={"runtime_options": options})
     with new_folder(folder.artifact) as temporary:
         shutil.copytree(shipped.artifact.folder, temporary, dirs_exist_ok=True)
         manifest.at(temporary).write()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgekit.exporters.tensorrt_script import NO_ENGINE
 from edgekit.metrics import metric_of
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.budget import failures, unlike
@@ -43,7 +44,7 @@ def summarize(
         layers=_layers(shipped),
         rivals=_rivals(sides, shipped),
         parity=parity,
-        artifact=_about_artifact(job, shipped),
+        artifact=_about_artifact(job, shipped, on_target=assessor.place.on_target),
         profile=shipped.profile.summary() if shipped.profile else None,
         command=command_line(job.request),
         budget_failures=(
@@ -99,8 +100,14 @@ def _rival(name: str, side: Assessment, *, ships: bool) -> Rival:
     )
 
 
-def _about_artifact(job: Job, shipped: Assessment) -> ArtifactSummary:
+def _about_artifact(job: Job, shipped: Assessment, *, on_target: bool) -> ArtifactSummary:
+    """The shipped file; where its engine was built and measured, nobody is told to build it."""
     manifest = shipped.artifact.manifest
+    notes, next_steps = manifest.notes, job.target.next_steps
+    if on_target and shipped.profile and job.target.runtime == "tensorrt":
+        made = "the engine that was measured, its layers' times and the builder's logs are in device/"
+        notes = (*(note for note in notes if not note.startswith(NO_ENGINE)), made)
+        next_steps = ()
     return ArtifactSummary(
         path=str(shipped.artifact.folder),
         format=manifest.format,
@@ -108,8 +115,8 @@ def _about_artifact(job: Job, shipped: Assessment) -> ArtifactSummary:
         sha256=shipped.artifact.sha256,
         size_bytes=shipped.artifact.size_bytes,
         compressed_size_bytes=shipped.compressed_size,
-        notes=manifest.notes,
-        next_steps=job.target.next_steps,
+        notes=notes,
+        next_steps=next_steps,
     )
 
 

@@ -15,9 +15,9 @@ from edgekit.devices import Device, open_device
 from edgekit.parity import sqnr_db
 from edgekit.pipeline.bundling import FOLDER
 from edgekit.pipeline.folder import is_finished
-from edgekit.pipeline.profiling import RUNTIME_OF
 from edgekit.pipeline.proof import ENOUGH_DB
 from edgekit.report import load_report
+from edgekit.runtimes import RUNTIME_OF
 
 MARGIN_DB = 6.0
 """How much less than its report tells a file may reach here: another processor's kernels, fewer inputs."""

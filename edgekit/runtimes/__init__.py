@@ -29,6 +29,9 @@ from pathlib import Path
 
 from edgekit.errors import unknown
 
+RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
+"""What opens a file of each format where no target says otherwise."""
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -44,6 +47,11 @@ class Runtime:
     formats: tuple[str, ...]
     options: tuple[str, ...]
     file: Path
+
+    @property
+    def probe_seconds(self) -> float:
+        """What opening and running its tiny model may take."""
+        return 60 + self.open_seconds
 
     def mend(self, install: str = "") -> str:
         """The command that brings it: edgekit's extra here, its own package by `install` on another machine."""

@@ -31,23 +31,22 @@ MEND = "on a Jetson: sudo apt-get install tensorrt (elsewhere: measure on one, i
 FORMATS = ("onnx",)
 # `input`: its name in the file. `cache`: where engines lie, by content, and what the builder learnt of kernels' times
 # (empty: neither is used again). A build takes minutes, and each block of a measurement is a process of its own.
-OPTIONS = {"input": "x", "optimization_level": "4", "cache": "~/.cache/edgekit/tensorrt"}
-OPEN_SECONDS = 1800
-"""What a build may take on top of an inference's time."""
+CACHE = f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/edgekit/tensorrt"
+OPTIONS = {"input": "x", "optimization_level": "4", "cache": CACHE}
+CACHE_BYTES = 4 * 1024**3  # of engines: beyond it the one that was used longest ago goes
+OPEN_SECONDS = 1800  # what a build may take on top of an inference's time
 TINY_MODEL = (
     "CAg6VAoSCgF4EgF5GgRyZWx1IgRSZWx1EgRyZWx1WhsKAXgSFgoUCAESEAoCCAEKAggBCgIIAgoCCAJiGwoBeRIWChQIARIQCgIIAQoC"
     "CAEKAggCCgIIAkIECgAQDQ=="
 )
 
 Array = np.ndarray[Any, Any]
-JETPACK = "/usr/src/tensorrt/bin/trtexec"
-"""Where NVIDIA's packages put it, outside the PATH."""
+JETPACK = "/usr/src/tensorrt/bin/trtexec"  # outside the PATH
 TIMING = ("--useCudaGraph", "--useSpinWait", "--exposeDMA", "--includeDataTransfers")
 """Asked for by name where they are known: 11 has the first two by itself, and leaves transfers out unless told."""
 ONCE = ("--warmUp=0", "--duration=0", "--iterations=1")
 PROFILE = ("--warmUp=0", "--duration=0", "--iterations=20")
-CLOCK_NS = 500
-"""The resolution of CUDA events (cudaEventElapsedTime), with which trtexec takes times."""
+CLOCK_NS = 500  # the resolution of CUDA events (cudaEventElapsedTime), with which trtexec takes times
 IN_FORCE = ("CUDA Graph", "Spin-wait", "Data transfers", "ExposeDMA", "Selected Device", "Compute Capability")
 WEIGHTED = re.compile(r"conv|gemm|matmul|matrixmultiply|fullyconnected|fprop", re.IGNORECASE)
 KINDS = (  # in this order: `bfloat16` holds `float`
@@ -81,17 +80,12 @@ class Tool:
     @cached_property
     def help(self) -> str:
         """What `--help` prints; the banner comes first."""
-        asked = subprocess.run(
-            [self.path, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
+        asked = subprocess.run([self.path, "--help"], input=b"", capture_output=True, check=False)
         return asked.stdout.decode("utf-8", errors="replace")
 
     @cached_property
     def version(self) -> str:
-        """10.3.0 where the banner says `[TensorRT v100300]`; raises `RuntimeError` for what is older than 10.
-
-        Strong typing, by which the file's own types decide what each layer runs in, came with 10.
-        """
+        """10.3.0 where the banner says `[TensorRT v100300]`; raises `RuntimeError` under 10: no strong typing."""
         banner = re.search(r"\[TensorRT v(\d+)", self.help)
         number = int(banner[1]) if banner else 0
         if number < 100_000:
@@ -112,11 +106,8 @@ class Session:
         self._settings = {**OPTIONS, **options}
         self._tool = Tool()
         self._model = Path(path)
-        self._folder = Path.cwd()
-        self._kept = self._folder / "kept"
-        self._kept.mkdir(exist_ok=True)
-        self._rss_bytes = 0
-        self._log = ""
+        self._folder, self._kept = Path.cwd(), Path.cwd() / "kept"
+        self._rss_bytes, self._log = 0, ""
         self._rows: list[dict[str, float]] = []
         self._flags = [f"--loadEngine={self._engine()}", *self._tool.known(*TIMING)]
 
@@ -222,12 +213,16 @@ class Session:
         made_of = f"{self._tool.version} {self._build_flags} {platform.node()}".encode()
         key = hashlib.sha256(self._model.read_bytes() + made_of).hexdigest()
         stored, learnt = cache / f"{key}.engine", cache / f"timing-{self._tool.version}.cache"
-        if not stored.is_file():
-            part = stored.with_suffix(f".{os.getpid()}.part")
-            files = f"--onnx={self._model}", f"--saveEngine={part}", f"--timingCacheFile={learnt}"
+        if stored.is_file():
+            stored.touch()
+            shutil.copyfile(stored, engine)
+        else:
+            files = f"--onnx={self._model}", f"--saveEngine={engine}", f"--timingCacheFile={learnt}"
             self._trtexec("building the engine", *files, *self._build_flags)
+            part = cache / f"{stored.name}.{os.getpid()}.part"
+            shutil.copyfile(engine, part)
             part.replace(stored)  # whole or not at all: another process may look for it now
-        shutil.copyfile(stored, engine)
+            evict(cache)
         if learnt.is_file():
             shutil.copyfile(learnt, self._kept / learnt.name)
         return engine
@@ -251,6 +246,13 @@ class Session:
         if process.returncode:
             sys.stderr.write(self._log[-2000:])
             raise RuntimeError(f"trtexec failed while {doing}: {_reason(process.returncode, self._log)}")
+
+
+def evict(cache: Path) -> None:
+    """Remove what was used longest ago, halves of killed processes too, until the rest fits; the newest stays."""
+    engines = sorted(cache.glob("*.engine*"), key=lambda path: path.stat().st_mtime)
+    while len(engines) > 1 and sum(path.stat().st_size for path in engines) > CACHE_BYTES:
+        engines.pop(0).unlink()
 
 
 def is_weighted(layer: dict[str, Any]) -> bool:

@@ -27,9 +27,14 @@ def test_where_int8_is_the_slower_engine_fp16_ships(
     assert report.profile is not None
     assert report.profile["where"].startswith("measured:local")
     assert report.profile["p50_ms"] == pytest.approx(0.7, rel=0.1)
+    assert report.profile["p99_ms"] >= report.profile["p90_ms"] >= report.profile["p50_ms"]
     assert report.parity is not None
     assert report.parity.runtime == "tensorrt"
+    assert report.parity.device == report.profile["device"]
     assert report.parity.sqnr_db > 30
+    assert report.artifact.next_steps == ()
+    assert not any("build_engine" in note for note in report.artifact.notes)
+    assert any("device/" in note for note in report.artifact.notes)
     assert {rival.precision for rival in report.rivals} >= {"f16"}
     made = {path.name for path in (tmp_path / "run/device").rglob("*")}
     assert {"model-fp16.engine", "model-fp16.profile.json", "timing-10.3.0.cache"} <= made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from edgekit.artifact import Artifact, ArtifactFolder
 from edgekit.bench import Candidate, Protocol, compare, float_candidates, measure, predict
 from edgekit.bench.candidate import job
 from edgekit.bench.latency import blocks_by_turns
+from edgekit.bench.layers import Timed, time_operators
 from edgekit.cli.app import app
 from edgekit.devices import Answer
 from edgekit.devices.local import Local
 from edgekit.exporters import integer_counts
 from edgekit.measurement import Profile
 from edgekit.parity import sqnr_db
+from edgekit.runtimes import tensorrt_trtexec
 
 DEVICE = Local()
 SHORT = Protocol(blocks=2, warmup_seconds=0.01, min_seconds=0.02, min_samples=20)
@@ -94,7 +97,8 @@ def test_engine_profile_layers_and_timing_cache_are_brought_back(
     install()
     answers = [
         DEVICE.call(
-            job("latency", candidate(int8), threads=1, timeout_s=60, limits=ONCE.limits), int8.parity()[0][:1]
+            job("latency", candidate(int8), threads=1, timeout_s=60, limits=ONCE.limits, keep=True),
+            int8.parity()[0][:1],
         )
         for _ in range(2)
     ]
@@ -106,6 +110,38 @@ def test_engine_profile_layers_and_timing_cache_are_brought_back(
         assert len(json.loads(kept["model.layers.json"])["Layers"]) > integer_counts(int8).integer
         assert kept["timing-10.3.0.cache"].count(b"kernels") == 1, "the second process built nothing"
     assert b"Engine built" in answers[0].kept["model.building.log"]  # type: ignore[union-attr]
+
+
+def test_a_layer_s_time_is_the_profiler_s_average(install: Install, int8: ArtifactFolder) -> None:
+    install()
+    found = time_operators(candidate(int8), DEVICE, threads=1)
+    assert isinstance(found, Timed), found
+    assert found.inferences == 20
+    assert {operator.time_ns for operator in found.operators} == {1e5}
+    assert found.inference_ns == pytest.approx(1e5 * len(found.operators))
+
+
+def test_engines_that_were_not_used_for_long_go(
+    install: Install, int8: ArtifactFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of its own"))
+    measure(candidate(int8), DEVICE, threads=1, protocol=ONCE)
+    cache = tmp_path / "of its own/edgekit/tensorrt"
+    (engine,) = cache.glob("*.engine*")
+    for age, name in ((7, "old.engine"), (8, "half.engine.1.part"), (9, "recent.engine")):
+        (cache / name).write_bytes(bytes(1000))
+        os.utime(cache / name, (age, age))
+    monkeypatch.setattr(tensorrt_trtexec, "CACHE_BYTES", engine.stat().st_size + 2500)
+    tensorrt_trtexec.evict(cache)
+    assert {path.name for path in cache.glob("*.engine*")} == {
+        engine.name,
+        "half.engine.1.part",
+        "recent.engine",
+    }
+    monkeypatch.setattr(tensorrt_trtexec, "CACHE_BYTES", 1)
+    tensorrt_trtexec.evict(cache)
+    assert [*cache.glob("*.engine*")] == [engine], "what was just built stays, whatever its size"
 
 
 def test_nothing_is_used_again_without_a_cache(

@@ -104,7 +104,9 @@ def test_the_time_of_each_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Evaluation("mobilenetv2", "int8", "litert", "digits", 360, "IoU", 0.98056, {"f1": 0.99}, 41.26)
+    found = Evaluation(
+        "mobilenetv2", "int8", "litert", "local (a CPU)", "digits", 360, "IoU", 0.98056, {"f1": 0.99}, 41.26
+    )
     monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: found)
     text = run("evaluate", "runs/x").stdout
     assert "98.06 %" in text

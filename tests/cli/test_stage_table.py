@@ -56,6 +56,17 @@ def test_the_verdict_the_proof_and_the_way_on(report: Report) -> None:
         assert line in text
 
 
+@pytest.mark.parametrize(("device", "named"), [("Intel(R) Xeon(R)", False), ("local (a CPU)", True)])
+def test_outputs_of_another_machine_than_the_latency_s_name_it(
+    report: Report, device: str, named: bool
+) -> None:
+    assert report.parity is not None
+    parity = report.parity.model_copy(update={"device": device})
+    text = printed(report.model_copy(update={"parity": parity}))
+    assert (f"run in onnxruntime on {device}: " in text) == named
+    assert ("run in onnxruntime: " in text) != named
+
+
 def test_a_missed_budget_says_what_was_reached(report: Report) -> None:
     text = printed(
         report.model_copy(update={"budget_failures": ("latency: 3.1 ms reached, 2 ms asked for",)})

@@ -132,6 +132,14 @@ def test_a_hang_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     assert ended(int(mark.read_text()))
 
 
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_runner_that_ends_alone_leaves_nothing_behind(tmp_path: Path, end: str) -> None:
+    mark = tmp_path / "pid"
+    started = f"open({str(mark)!r}, 'w').write(str(subprocess.Popen(['sleep', '60']).pid))"
+    assert failed(tmp_path, f"{started}; {end}").kind in {"crash", "error"}
+    assert ended(int(mark.read_text()))
+
+
 def test_an_exception_is_told_in_the_runtimes_words(tmp_path: Path) -> None:
     failure = failed(tmp_path, "raise RuntimeError('no kernel for Conv\\n  node 7')")
     assert failure.kind == "error"
@@ -179,6 +187,7 @@ def test_the_child_starts_clean(
         "PYTHONPATH",
         "PYTHONHOME",
         "VIRTUAL_ENV",
+        "XDG_CACHE_HOME",
         "TMPDIR",
     }
     assert environment.keys() <= kept | {"LC_CTYPE"}, "LC_CTYPE is Python's own (PEP 538)"

@@ -200,6 +200,23 @@ def test_a_disk_that_is_too_small_is_sent_nothing(
     assert server.transfers == before
 
 
+@pytest.mark.parametrize("named", ["incoming", "outgoing"])
+@pytest.mark.parametrize("added", ["\n!touch {owned}\n", '"\n!touch {owned}', "\\", "\x7f"])
+def test_a_folder_that_would_be_a_command_here(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, added: str
+) -> None:
+    place = {"incoming": "str(self.incoming)", "outgoing": "str(outgoing)"}[named]
+    owned, sources = tmp_path / "owned", ssh_session._sources()
+    lie = f'"{named}": {place} + {added.format(owned=owned)!r}'
+    lying = [(name, source.replace(f'"{named}": {place}', lie)) for name, source in sources]
+    assert lying != sources
+    monkeypatch.setattr(ssh_session, "_sources", lambda: lying)
+    work = job(tmp_path, mode="predict")
+    work.model_files[0].write_text(f"{tmp_path}")  # not there from another test
+    assert "that is no plain path" in refused(server.connect(), work).what
+    assert not owned.exists()
+
+
 def test_no_sftp_there(server: Server, tmp_path: Path) -> None:
     server.fault("none")
     work = job(tmp_path)

@@ -93,7 +93,9 @@ def test_what_a_runtime_keeps_comes_back(device: Ssh, tmp_path: Path, where: str
         "os.makedirs('kept/folder', exist_ok=True); "
         "os.path.islink('kept/link') or os.symlink('/etc/passwd', 'kept/link')"
     )
-    answer = answered(Local() if where == "local" else device, job(tmp_path, body, mode="predict"), 2)
+    machine, work = Local() if where == "local" else device, job(tmp_path, body, mode="predict")
+    assert answered(machine, work, 2).kept == {}, "nobody wanted it"
+    answer = answered(machine, replace(work, keep=True), 2)
     assert answer.kept == {'an "engine"': b"\0\1", "empty": b""}
     assert answer.outputs is not None
 

@@ -12,6 +12,7 @@ import pytest
 
 from edgekit.artifact import Artifact, ArtifactFolder, TensorSpec
 from edgekit.bench import Candidate, Protocol, compare, float_candidates, measure, predict
+from edgekit.bench.candidate import installed
 from edgekit.devices import Answer, Array, Failure, Job
 from edgekit.errors import InputError, MeasurementError, MissingError
 from edgekit.measurement import DeviceState, Profile
@@ -136,6 +137,15 @@ def test_what_brings_a_package_is_said_for_the_machine_that_lacks_it(tmp_path: P
         assert missing.value.hint == hint
 
 
+def test_only_the_first_block_brings_files_back(tmp_path: Path) -> None:
+    device = Scripted(timed(1_000_000))
+    both, protocol = candidates(tmp_path, "a", "b"), Protocol(blocks=3)
+    compare(both, device, threads=1, protocol=protocol, keep=tmp_path / "kept")
+    assert [job.keep for job in device.jobs] == [True, True, False, False, False, False]
+    compare(both, device, threads=1, protocol=protocol)
+    assert not any(job.keep for job in device.jobs[6:])
+
+
 def test_one_that_fails_is_asked_once_and_leaves_the_others_alone(tmp_path: Path) -> None:
     crash = Failure("crash", "SIGSEGV killed it")
 
@@ -180,6 +190,15 @@ def test_samples_that_the_clock_cannot_resolve_are_no_measurement(
 ) -> None:
     with pytest.raises(MeasurementError, match=f"the clock {said}"):
         measure(candidates(tmp_path, "a")[0], Scripted(script), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("install", "hint"), [("", "pip install numpy"), ("on pi: pip install", "on pi: pip install numpy")]
+)
+def test_the_runner_s_own_numpy_is_not_the_runtime_s(install: str, hint: str) -> None:
+    with pytest.raises(MissingError) as missing:
+        installed(Failure("missing", "numpy", install=install), "tensorrt")
+    assert missing.value.hint == hint
 
 
 def test_a_missing_package_is_an_error_with_its_pip_line(tmp_path: Path) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
+from typing import cast
 
 import pytest
 
-from edgekit.bench.layers import timed
+from edgekit.bench.layers import Timed, of_engine, timed
+from edgekit.devices import Answer, Failure
+from edgekit.measurement import Profile
+from edgekit.pipeline.profiling import Measured
 from edgekit.report import LayerTime, LayerTimes, Report
 from edgekit.report_html import render
 from edgekit.report_text import layer_time_row, layer_times_line
@@ -67,6 +71,37 @@ def layer_times() -> LayerTimes:
             LayerTime(name="(beside the operators)", operators=(), time_ns=100_000),
         ),
     )
+
+
+def engine(**kept: str) -> Answer:
+    return Answer(
+        {"version": "10.3.0"}, kept={f"model.{name}.json": text.encode() for name, text in kept.items()}
+    )
+
+
+def test_an_engine_s_inference_is_the_sum_of_its_layers() -> None:
+    layers = [{"count": 20}, {"name": "a", "averageMs": 0.25}, {"name": "b", "averageMs": 0.5}]
+    found = of_engine(engine(profile=json.dumps(layers)))
+    assert isinstance(found, Timed)
+    assert (found.inference_ns, found.inferences) == (750_000, 20)
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"), [(engine(), "left no profile"), (engine(profile="[]"), "names no layer")]
+)
+def test_an_engine_that_tells_nothing_is_a_failure(answered: Answer, said: str) -> None:
+    found = of_engine(answered)
+    assert isinstance(found, Failure)
+    assert said in found.reason
+
+
+def test_only_what_ran_counts_as_measured() -> None:
+    times, moved = layer_times(), LayerTime(name="features.9", operators=(), time_ns=0, macs=1)
+    rows = (*times.rows, times.rows[0], moved)
+    latency = cast("Profile", None)
+    found = Measured(latency, {}, times.model_copy(update={"rows": rows})).times_ns
+    assert found == {"features.0 <stem>": 800_000, "features.1 + add": 500_000}
+    assert layer_time_row(moved, times)[4:6] == ("–", "–")
 
 
 def test_shares_stand_beside_the_figures() -> None:

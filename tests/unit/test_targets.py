@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgekit.devices.local import Local
 from edgekit.errors import InputError
+from edgekit.pipeline import place
 from edgekit.target import Target, list_targets, load_target
 from edgekit.tomlfile import folder_of
 
@@ -52,6 +54,19 @@ def test_what_it_promises_fits(target: str) -> None:
     assert found.format == {"litert": "tflite", "openvino": "openvino"}.get(found.runtime, "onnx")
     assert (folder_of("recipe") / f"{found.recipe}.toml").is_file()
     assert found.next_steps
+
+
+@pytest.mark.parametrize("target", IDS)
+def test_a_device_s_figures_are_the_target_s_where_edgekit_drives_its_unit(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO runs on an NPU's neighbour, LiteRT on the CPU beside an Edge TPU: that is no measurement of either."""
+    monkeypatch.setattr(place, "open_device", lambda _: Local())
+    goal = load_target(target)
+    found = place.place_of(goal, "ssh://device")
+    assert goal.driven == (target not in {"intel-npu", "coral", "iphone"})
+    assert found.source == ("measured" if goal.driven else "proxy")
+    assert found.runtime == (goal.runtime if goal.driven else goal.proxy_runtime)
 
 
 def own(folder: Path, **changes: str) -> Path:

@@ -74,9 +74,11 @@ def test_compare_holds_two_files_on_the_phone(
 
 def test_an_injected_slowdown_is_refused(quick: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
     folder, uri = tflite_files.artifact(tmp_path / "base"), f"adb://{connect(quick)}"
-    result = run("compare", "--self-test", folder, "--device", uri)
-    assert result.exit_code == 2
-    assert "no injected slowdown on an adb device" in result.stderr
+    for arguments in (("--self-test", folder), (folder, folder, "--inject-slowdown", "10%")):
+        result = run("compare", *arguments, "--device", uri)
+        assert result.exit_code == 2
+        assert "no injected slowdown" in result.stderr
+    assert not any("--graph=" in command for command in quick.commands), "before anything is measured"
 
 
 def test_doctor_shows_a_phone(phone: PhoneFolder, connect: Connect) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import tflite_files
@@ -13,13 +15,20 @@ from phone import TEMPORARY, PhoneFolder, scripted_tool
 from phone_jobs import LIMITS, SIDE, Connect, inputs, job
 
 from edgekit import files
+from edgekit.artifact import load_artifact
+from edgekit.bench import Candidate, Protocol, measure
 from edgekit.devices import Answer, Device, Failure, Job, adb, answering, open_device
 from edgekit.devices.local import Local
 from edgekit.errors import InputError
 from edgekit.measurement import Executed
+from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.layer_times import times_of
+from edgekit.pipeline.place import Place
+from edgekit.progress import Silent
 from edgekit.runtimes import find
 
 pytestmark = pytest.mark.adb
+ONE = Protocol(blocks=1)
 FACTS = {
     "cpu": "SM8550",
     "model": "Test Phone",
@@ -69,6 +78,7 @@ def test_a_process_is_a_block_of_one_sample(
     assert (phone.root / "masks").read_text() == "c0\n"
     executed = Executed.model_validate(values["executed"])
     assert executed.operators == {"RELU": 1}
+    assert executed.sample_of == "process"
     assert executed.details["delegate"] == "XNNPACK"
     assert executed.details["delegated"] == ("1 of 1" if flavour == "v2" else "completely")
     assert executed.details["sample"].startswith("the mean of " if flavour == "v1-old" else "the median of ")
@@ -151,9 +161,22 @@ def test_a_probe_runs_the_tiny_model(phone: PhoneFolder, connect: Connect) -> No
     outcome = device.call(Job("probe", find("litert").file))
     assert isinstance(outcome, Answer)
     assert outcome.values["precisions"] == ["f32"]
-    other = device.call(Job("probe", find("openvino").file))
-    assert isinstance(other, Failure)
-    assert "openvino does not run over adb" in other.reason
+    with pytest.raises(InputError, match="openvino does not run over adb"):
+        device.call(Job("probe", find("openvino").file))
+
+
+def test_a_run_s_report_has_no_times_of_layers(
+    quick: PhoneFolder, tmp_path: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact, said = load_artifact(tflite_files.artifact(tmp_path / "artifact")), list[str]()
+    device = open_device(f"adb://{connect(quick)}")
+    profile = measure(Candidate("shipped", artifact, "litert"), device, threads=1, protocol=ONE)
+    shipped = SimpleNamespace(artifact=artifact, profile=profile, options=(), cost=SimpleNamespace(layers=()))
+    place, progress = Place(device, "litert", on_target=True), Silent()
+    monkeypatch.setattr(Silent, "say", lambda _, text: said.append(text))
+    assessor = SimpleNamespace(place=place, progress=progress)
+    assert times_of(cast("Assessor", assessor), cast("Assessment", shipped)) is None
+    assert said[-1] == "no times of layers: benchmark_model tells no times of operators here"
 
 
 def test_outputs_are_this_machine_s(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
