@@ -41,6 +41,10 @@ def signatures(
                 f"{name}: {spec.name} {list(spec.shape)} has the layout {spec.layout}",
                 hint=f"a bundle's code knows {' and '.join(LAYOUTS)}",
             )
+        if len(spec.shape) != len(spec.layout) or min(spec.shape) < 1:
+            raise InputError(
+                f"{name}: {spec.name} {list(spec.shape)} is not {spec.layout}", hint="export it again"
+            )
         if spec.dtype not in FED:
             raise InputError(
                 f"{name}: {spec.name} is {spec.dtype}", hint=f"a bundle's code feeds {' or '.join(FED)}"

@@ -167,6 +167,11 @@ def test_names_of_others_are_text_in_card_and_code() -> None:
     assert plain(name) == "a\\|b\\`\\<script\\> \\*/ import evil"
 
 
+def test_the_versions_of_a_report_are_not_in_the_code() -> None:
+    evil = manifest(COLOUR).model_copy(update={"versions": {"edgekit": "1\nimport evil"}})
+    assert rendered(evil) == rendered(manifest(COLOUR))
+
+
 def test_numbers_that_are_none_cannot_stand_in_code() -> None:
     assert literals((0.1, 1e-5, 255.0), "f") == "0.1f, 0.00001f, 255.0f"
     with pytest.raises(ValueError, match="cannot stand in code"):
