@@ -23,12 +23,13 @@ SCHEMA: Final = 1
 
 
 class Quantized(Frozen):
-    """`real = scale · (q - zero_point)`, q signed 8-bit."""
+    """Of the integers behind a float tensor at the border of an INT8 file.
+
+    `real = scale · (q - zero_point)`, q signed 8-bit.
+    """
 
     scale: float
     zero_point: int
-    where: Literal["tensor", "behind the border"]
-    """Of the tensor itself; or of the integers behind a float tensor at the border of an INT8 file."""
 
 
 class Signature(TensorSpec):
