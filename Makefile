@@ -16,10 +16,11 @@ test-matrix: .venv/installed-dev  ## Every family on every target, then the READ
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
 	$(BIN)/python benchmarks/matrix.py
 
-# timm and torchvision are benchmarked, not needed: they stay out of constraints.txt. What has run is not run again.
+# timm and torchvision are benchmarked, not needed: they stay out of .venv, and so out of constraints.txt. What has run
+# is not run again.
 bench-prune: .venv/installed-dev  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps timm torchvision
-	$(BIN)/python benchmarks/prune_coverage.py
+	test -d .tools/pruned || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target .tools/pruned timm torchvision
+	PYTHONPATH=.tools/pruned $(BIN)/python benchmarks/prune_coverage.py
 
 # tflite-support pins an old protobuf, and the Kotlin compiler needs Java and npm: neither belongs into .venv.
 test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata reader and in the Kotlin compiler.
@@ -32,7 +33,7 @@ test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata r
 test-aarch64: .venv/installed-dev .aarch64/python3  ## Run files as an aarch64 processor computes them, under qemu-user.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m aarch64 tests/aarch64
 
-.aarch64/python3: tests/aarch64/machine.sh constraints.txt
+.aarch64/python3: tests/aarch64/machine.sh constraints.txt | .venv/installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash tests/aarch64/machine.sh .aarch64 constraints.txt
 
 lint: .venv/installed-dev  ## What CI holds besides the tests.

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from edgekit.bundle.archive import zipped
 from edgekit.bundle.check import verify_bundle
-from edgekit.bundle.write import Told, write_bundle
+from edgekit.bundle.write import Told, check_format, write_bundle
 
-__all__ = ["Told", "verify_bundle", "write_bundle", "zipped"]
+__all__ = ["Told", "check_format", "verify_bundle", "write_bundle", "zipped"]

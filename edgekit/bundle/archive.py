@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from edgekit.errors import InputError
 from edgekit.exporters import EPOCH
+from edgekit.exporters.litert_metadata import BROKEN_ZIP
 
 SUFFIX = ".zip"
 LARGEST_BYTES = 2_000_000_000
@@ -27,8 +27,18 @@ def zipped(folder: Path) -> bytes:
 
 
 def names_in(folder: Path) -> set[str]:
-    """All that lies in a folder and below but folders, by names with `/`."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    """All that lies in a folder and below but folders, by names with `/`; a link to a folder is none."""
+    found = folder.rglob("*")
+    return {path.relative_to(folder).as_posix() for path in found if path.is_symlink() or not path.is_dir()}
+
+
+def holds(path: Path, name: str) -> bool:
+    """Whether a file is a zip that has a member of that name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return name in archive.namelist()
+    except BROKEN_ZIP:
+        return False
 
 
 def unzip(path: Path, folder: Path) -> None:
@@ -41,13 +51,18 @@ def unzip(path: Path, folder: Path) -> None:
                 target = folder / member.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(member))
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except BROKEN_ZIP as error:
         raise InputError(f"{path} is not a whole zip: {error}", hint="export the bundle again") from error
 
 
 def _check(path: Path, members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"{path} holds {member.filename!r}, which is packed in another way than edgekit packs",
+                hint="it is not a bundle that edgekit wrote",
+            )
         parts = PurePosixPath(member.filename).parts
         plain = "\\" not in member.filename and ":" not in member.filename and not member.is_dir()
         if member.filename.startswith("/") or ".." in parts or not parts or not plain or _is_link(member):

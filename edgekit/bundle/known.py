@@ -43,7 +43,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """False also for a value that is not finite."""
+        """Whether it is within the tolerance."""
         return self.difference <= self.tolerance
 
 
@@ -95,17 +95,21 @@ def write_raw(path: Path, values: Array, spec: TensorSpec) -> None:
 
 
 def read_raw(path: Path, spec: TensorSpec) -> Array:
-    """What `write_raw` wrote; raises `InputError` where a file is missing or has not the tensor's size."""
+    """What `write_raw` wrote; raises `InputError` for a file that is missing, of another size or not finite."""
     try:
         values = np.frombuffer(path.read_bytes(), dtype=RAW)
         placed = values.reshape(spec.shape[1:])
     except (OSError, ValueError) as error:
         raise InputError(f"{path} holds no tensor {list(spec.shape)} of float32: {error}") from error
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds values that are no numbers", hint="export the bundle again")
     return placed.transpose(2, 0, 1) if spec.layout == "NHWC" else placed
 
 
 def _difference(expected: Array, given: Array) -> float:
-    return float(np.max(np.abs(expected - given)))
+    """The largest absolute one; where it is not finite, the largest float32, so that it can stand in JSON."""
+    largest = float(np.max(np.abs(expected.astype(np.float64) - given)))
+    return largest if np.isfinite(largest) else float(np.finfo(np.float32).max)
 
 
 def _rounded(value: float) -> float:

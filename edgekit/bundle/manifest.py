@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import ValidationError
+from pydantic import FiniteFloat, ValidationError
 
 from edgekit import files
 from edgekit.artifact import MANIFEST, Artifact, ArtifactFolder, TensorSpec
@@ -23,12 +23,13 @@ SCHEMA: Final = 1
 
 
 class Quantized(Frozen):
-    """`real = scale · (q - zero_point)`, q signed 8-bit."""
+    """Of the integers behind a float tensor at the border of an INT8 file.
+
+    `real = scale · (q - zero_point)`, q signed 8-bit.
+    """
 
     scale: float
     zero_point: int
-    where: Literal["tensor", "behind the border"]
-    """Of the tensor itself; or of the integers behind a float tensor at the border of an INT8 file."""
 
 
 class Signature(TensorSpec):
@@ -59,9 +60,9 @@ class KnownAnswers(Frozen):
     """A PNG before preprocessing."""
     picture_input: str
     picture_output: str
-    tolerance: float
+    tolerance: FiniteFloat
     """The largest absolute difference of an output that still passes."""
-    picture_tolerance: float
+    picture_tolerance: FiniteFloat
     """The same for the tensor that preprocessing makes of the picture."""
     answered_by: str
 
@@ -119,8 +120,13 @@ def check_labels(labels: tuple[str, ...], output: TensorSpec, model: str) -> Non
             f"{model} has {len(labels)} labels, and its output {list(output.shape)} has {channels} channels",
             hint="one label a channel, in the order of the network's outputs",
         )
+    check_lines(labels, model)
+
+
+def check_lines(labels: tuple[str, ...], named: str) -> None:
+    """Raise `InputError` where a label is not one line of `labels.txt`."""
     if broken := next((label for label in labels if len(label.splitlines()) != 1), None):
-        raise InputError(f"the label {broken!r} of {model} is not one line", hint="rename that class")
+        raise InputError(f"the label {broken!r} of {named} is not one line", hint="rename that class")
 
 
 def is_bundle(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from edgekit import report_text as text
@@ -26,8 +27,18 @@ def rendered(manifest: BundleManifest) -> Mapping[str, str]:
         undefined=StrictUndefined,
     )
     environment.filters |= {"plain": plain, "literals": literals, "percent": text.percent}
-    parts = {"manifest": manifest, "input": manifest.inputs[0], "output": manifest.outputs[0]}
+    parts = {
+        "manifest": manifest,
+        "input": manifest.inputs[0],
+        "output": manifest.outputs[0],
+        "edgekit": own_version(),
+    }
     return {name: environment.get_template(f"{name}.j2").render(**parts) for name in (CARD, *CODE)}
+
+
+def own_version() -> str:
+    """The edgekit that writes; that of a report is somebody's text, and may be another."""
+    return metadata.version("edgekit")
 
 
 def plain(value: object) -> str:

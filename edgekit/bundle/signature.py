@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from edgekit.exporters.litert_graph import Graph, Tensor
 
 LAYOUTS = ("NHWC", "NC")
-FED = ("float32", "int8")
-"""Types that the generated code feeds and reads."""
+FED = "float32"
+"""What the generated code feeds and reads, and what edgekit's files take and give, INT8 ones too."""
 
 
 def signatures(
@@ -41,10 +41,12 @@ def signatures(
                 f"{name}: {spec.name} {list(spec.shape)} has the layout {spec.layout}",
                 hint=f"a bundle's code knows {' and '.join(LAYOUTS)}",
             )
-        if spec.dtype not in FED:
+        if len(spec.shape) != len(spec.layout) or min(spec.shape) < 1:
             raise InputError(
-                f"{name}: {spec.name} is {spec.dtype}", hint=f"a bundle's code feeds {' or '.join(FED)}"
+                f"{name}: {spec.name} {list(spec.shape)} is not {spec.layout}", hint="export it again"
             )
+        if spec.dtype != FED:
+            raise InputError(f"{name}: {spec.name} is {spec.dtype}", hint=f"a bundle's code feeds {FED}")
         if spec.shape[0] != 1:
             raise InputError(
                 f"{name} takes {spec.shape[0]} pictures at once",
@@ -85,14 +87,10 @@ def _signature(spec: TensorSpec, graph: Graph, index: int, name: str) -> Signatu
 
 
 def _quantized(graph: Graph, tensor: Tensor) -> Quantized | None:
-    if tensor.scales:
-        return Quantized(scale=tensor.scales[0], zero_point=tensor.zero_points[0], where="tensor")
     for operator in graph.operators:
         ends = (operator.inputs, operator.outputs)
         if operator.kind in ("QUANTIZE", "DEQUANTIZE") and any(tensor.index in end for end in ends):
             inner = [graph.tensors[place] for end in ends for place in end if graph.tensors[place].scales]
-            if inner:
-                return Quantized(
-                    scale=inner[0].scales[0], zero_point=inner[0].zero_points[0], where="behind the border"
-                )
+            if inner and inner[0].zero_points:
+                return Quantized(scale=inner[0].scales[0], zero_point=inner[0].zero_points[0])
     return None

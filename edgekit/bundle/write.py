@@ -21,7 +21,7 @@ from edgekit.bundle.manifest import (
     check_labels,
     write_sums,
 )
-from edgekit.bundle.render import rendered
+from edgekit.bundle.render import own_version, rendered
 from edgekit.bundle.signature import signatures
 from edgekit.errors import InputError, MissingError
 from edgekit.exporters import coreml
@@ -29,7 +29,7 @@ from edgekit.exporters.litert_metadata import About, labels_text, with_metadata
 from edgekit.runtimes import litert_cpu
 
 if TYPE_CHECKING:
-    from edgekit.artifact import Artifact, ArtifactFolder
+    from edgekit.artifact import Artifact, ArtifactFolder, Format
     from edgekit.devices import Device
     from edgekit.model import Model
 
@@ -56,11 +56,7 @@ def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Dev
     labels that do not fit its output; `MissingError` and `MeasurementError` where LiteRT does not run it here.
     """
     shipped = artifact.manifest
-    if shipped.format != "tflite":
-        raise InputError(
-            f"{shipped.model} is a file for {shipped.format}, and phones run .tflite files",
-            hint="choose a target whose format is tflite: edgekit targets",
-        )
+    check_format(shipped.format, shipped.model)
     name = str(artifact.model_path)
     content = artifact.model_path.read_bytes()
     inputs, outputs = signatures(content, shipped.inputs, shipped.outputs, name=name)
@@ -74,6 +70,15 @@ def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Dev
     known = write_known(placed, artifact.parity()[0], device, litert_cpu.version())
     notes = () if told.network is None else (_core_ml(told.network, folder),)
     _describe(folder, _manifest(artifact, told, (inputs, outputs), known, notes))
+
+
+def check_format(given: Format, named: str) -> None:
+    """Raise `InputError` for a format of which no bundle is made."""
+    if given != "tflite":
+        raise InputError(
+            f"{named} is a file for {given}, and phones run .tflite files",
+            hint="choose a target whose format is tflite: edgekit targets",
+        )
 
 
 def _core_ml(network: Model, folder: Path) -> str:
@@ -92,7 +97,7 @@ def _about(shipped: Artifact, told: Told) -> About:
     return About(
         name=shipped.model,
         description=f"{shipped.task}, {shipped.precision}, for {told.target}",
-        version=f"edgekit {told.versions['edgekit']}",
+        version=f"edgekit {own_version()}",
         task=shipped.task,
         preprocessing=shipped.preprocessing,
         labels=shipped.labels,

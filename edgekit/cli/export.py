@@ -1,5 +1,6 @@
 """`edgekit export`: a network, or the last state of a run, as a target's file."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from edgekit.cli import options
 from edgekit.cli.listing import print_facts
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
+from edgekit.errors import InputError
 from edgekit.request import Request
 
 Subject = Annotated[
@@ -64,6 +66,21 @@ def export(
         from edgekit.pipeline.exporting import export as write
         from edgekit.pipeline.loading import open_network
 
+        if licence is not None and not bundle:
+            raise InputError(
+                "--license without --bundle", hint="only a bundle states a licence: add --bundle"
+            )
+        if Path(subject).is_dir():
+            _refuse(
+                subject,
+                {
+                    "--weights": weights is not None,
+                    "--input-size": input_size is not None,
+                    "--width": width != Request.width,
+                    "--factory-arg": bool(factory_arg),
+                    "--task": task is not None,
+                },
+            )
         network = partial(
             open_network,
             subject,
@@ -93,3 +110,11 @@ def export(
                 **found.manifest.model_dump(mode="json"),
             }
         sink.show(document, lambda console: print_facts(console, document))
+
+
+def _refuse(run: str, given: Mapping[str, bool]) -> None:
+    """Raise `InputError` for an option that describes a network, where a folder holds one."""
+    if wrong := next((option for option, is_given in given.items() if is_given), None):
+        raise InputError(
+            f"{wrong} with {run}: its network is taken as it was left", hint=f"leave {wrong} out"
+        )

@@ -8,6 +8,7 @@ import typer
 from edgekit.cli import options
 from edgekit.cli.listing import print_table
 from edgekit.cli.output import output
+from edgekit.cli.progress import shown
 from edgekit.errors import BudgetError
 from edgekit.request import Request
 
@@ -37,7 +38,7 @@ def verify(
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.verifying import verify as run
 
-        found = run(subject, device=device, threads=threads)
+        found = run(subject, device=device, threads=threads, progress=shown())
         sink.show(found.document(), lambda console: _print(console, found))
     if not found.holds:
         raise typer.Exit(BudgetError.exit_code)

@@ -26,6 +26,8 @@ _DTYPES = {
     "BOOL": np.bool_,
 }
 _IDENTIFIER = b"TFL3"
+_DAMAGED = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
+"""What following a damaged file's offsets, indices and codes raises."""
 # Weighted operators: where their activation input and their weights stand among the inputs.
 WEIGHTED = {
     "CONV_2D": (0, 1),
@@ -97,12 +99,12 @@ def unpack(content: bytes, *, name: str = "the model") -> Any:
         raise InputError(f"{name} is not a .tflite file: it does not hold the identifier TFL3")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
-    except (struct.error, IndexError, ValueError, TypeError) as error:  # what reading past the end raises
+        for buffer in model.buffers:
+            if buffer.offset > 1:  # large constants may lie behind the flatbuffer
+                buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+                buffer.offset = buffer.size = 0
+    except _DAMAGED as error:
         raise InputError(f"{name} is not a whole .tflite file: {error}") from error
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # large constants may lie behind the flatbuffer
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
     return model
 
 
@@ -136,12 +138,21 @@ def layouts(weight: Array) -> list[Array]:
 
 
 def read_graph(content: bytes, *, name: str = "the model") -> Graph:
-    """Read a file's graph; raises `InputError` where the bytes are not a .tflite."""
+    """Read a file's graph; raises `InputError` where the bytes are not a whole .tflite."""
     model = unpack(content, name=name)
-    graph = model.subgraphs[0]
-    tensors = [_tensor(model, index, tensor) for index, tensor in enumerate(graph.tensors)]
-    operators = [_operator(model, operator) for operator in graph.operators]
-    return Graph(tuple(tensors), tuple(operators), _indices(graph.inputs), _indices(graph.outputs))
+    try:
+        graph = model.subgraphs[0]
+        tensors = [_tensor(model, index, tensor) for index, tensor in enumerate(graph.tensors)]
+        operators = [_operator(model, operator) for operator in graph.operators]
+        inputs, outputs = _indices(graph.inputs), _indices(graph.outputs)
+        ends = (inputs, outputs, *(end for each in operators for end in (each.inputs, each.outputs)))
+        if (last := max(map(max, filter(None, ends)))) >= len(tensors):
+            raise InputError(
+                f"{name} is not a whole .tflite file: it speaks of a tensor {last} that is not there"
+            )
+    except _DAMAGED as error:
+        raise InputError(f"{name} is not a whole .tflite file: {error}") from error
+    return Graph(tuple(tensors), tuple(operators), inputs, outputs)
 
 
 @cache

@@ -8,7 +8,9 @@ Its package pins an old protobuf, so the few tables that a vision network needs 
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +31,8 @@ _IMAGE, _FEATURE, _NORMALIZATION, _AXIS_LABELS = 2, 1, 1, 2
 _RGB, _GRAYSCALE = 1, 2
 _LARGEST_PIXEL = 255
 _Kind = Literal["offset", "byte", "union", "uint", "int"]
+BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError, ValueError)
+"""What `zipfile` raises for bytes that are no whole zip, or one of a kind that it does not read."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,27 @@ def metadata_in(content: bytes, *, name: str = "the model") -> bytes:
     """The metadata's flatbuffer; raises `InputError` where a .tflite has none."""
     model = unpack(content, name=name)
     for entry in model.metadata or []:
-        data = model.buffers[entry.buffer].data
+        data = model.buffers[entry.buffer].data if entry.buffer < len(model.buffers) else None
         if entry.name == NAME and data is not None and bytes(data[4:8]) == IDENTIFIER:
             return bytes(data)
     raise InputError(f"{name} holds no TFLite metadata")
 
 
 def packed_labels(content: bytes, *, name: str = "the model") -> str | None:
-    """The text of `labels.txt` behind a model; None where none was packed; raises `InputError` for a broken zip."""
+    """The text of `labels.txt` behind a model; None where none was packed.
+
+    Raises `InputError` for a broken zip, and for one that is compressed: a few bytes could then unpack to very many.
+    """
     stream = io.BytesIO(content)
     if not zipfile.is_zipfile(stream):
         return None
     try:
         with zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content):
+                    raise InputError(f"{name} has {member.filename!r} packed behind it, which is compressed")
             return archive.read(LABELS).decode() if LABELS in archive.namelist() else None
-    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except BROKEN_ZIP as error:
         raise InputError(f"the labels packed in {name} cannot be read: {error}") from error
 
 

@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 
 from edgekit import files
 from edgekit.artifact import ArtifactFolder, load_artifact
-from edgekit.bundle import Told, write_bundle, zipped
+from edgekit.bundle import Told, check_format, write_bundle, zipped
+from edgekit.bundle.archive import holds
 from edgekit.bundle.figures import Figures, figures
-from edgekit.bundle.manifest import SUMS, BundleManifest, read_manifest
+from edgekit.bundle.manifest import SUMS, BundleManifest, is_bundle, read_manifest
 from edgekit.devices import open_device
 from edgekit.errors import InputError
 from edgekit.model import Model
@@ -30,11 +31,18 @@ def zip_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.zip")
 
 
-def bundle_run(report: Report, shipped: ArtifactFolder, network: Model, goal: Target, folder: Path) -> None:
+def has_bundle(run: Path) -> bool:
+    """Whether a run's folder holds `bundle/` and `bundle.zip`."""
+    return (run / FOLDER).is_dir() and zip_of(run / FOLDER).is_file()
+
+
+def bundle_run(
+    report: Report, shipped: ArtifactFolder, network: Callable[[], Model], goal: Target, folder: Path
+) -> None:
     """Write `bundle/` and `bundle.zip` of a finished run into its folder."""
     told = _of_run(report, shipped, None)
     if goal.app_formats:
-        told = replace(told, network=network)
+        told = replace(told, network=network())
     _write(shipped, told, folder / FOLDER)
 
 
@@ -52,12 +60,12 @@ def export_bundle(
 
     A run that was made for the target gives the very file that it shipped, with its figures; anything else is
     exported anew, as `network()` opens it, and has none. Raises the errors of `write_bundle`, and `InputError` where
-    `out` or its zip exists.
+    `out` or its zip exists, with `force` only where they are no bundle of ours.
     """
     goal, out = load_target(target), out.absolute()
+    check_format(goal.format, goal.id)
     files.check_new(out, force=force, mark=SUMS)
-    if zip_of(out).exists() and not force:
-        raise InputError(f"{zip_of(out)} exists already", hint="--force replaces it")
+    _check_zip(out, force=force)
     with TemporaryDirectory(prefix="edgekit-") as temporary:
         report = _report(Path(subject), goal)
         if report is None:
@@ -71,6 +79,13 @@ def export_bundle(
             told = replace(told, network=network())
         _write(artifact, told, out)
     return read_manifest(out)
+
+
+def _check_zip(out: Path, *, force: bool) -> None:
+    path = zip_of(out)
+    files.check_new_file(path, force=force)
+    if path.exists() and not is_bundle(out) and not holds(path, SUMS):
+        raise InputError(f"{path} is no bundle that edgekit wrote", hint="give another --out")
 
 
 def _report(subject: Path, goal: Target) -> Report | None:
@@ -89,4 +104,7 @@ def _write(artifact: ArtifactFolder, told: Told, out: Path) -> None:
     with files.new_folder(out) as temporary:
         write_bundle(artifact, told, temporary, open_device("local"))
         content = zipped(temporary)
+        zip_of(out).unlink(
+            missing_ok=True
+        )  # before the folder's turn: a new folder never lies beside an old zip
     files.write_bytes(zip_of(out), content)

@@ -11,10 +11,10 @@ from edgekit.artifact import Artifact, load_artifact
 from edgekit.bench import predict, predict_split
 from edgekit.data import load_data
 from edgekit.data.split import Data, Split, Targets
-from edgekit.devices import answering, open_device
 from edgekit.errors import InputError
 from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
+from edgekit.pipeline.place import answers_on
 from edgekit.progress import Progress, Silent
 from edgekit.runtimes import RUNTIME_OF
 
@@ -59,10 +59,8 @@ def evaluate(
 
     Raises `InputError` where the data has no classes, or other ones than the artifact.
     """
-    shipped, named, show = load_artifact(artifact), open_device(device), progress or Silent()
-    where = answering(named)
-    if where is not named:
-        show.say(f"{named.name} gives no outputs: they are computed on {where.name}")
+    show = progress or Silent()
+    shipped, where = load_artifact(artifact), answers_on(device, show)
     manifest = shipped.manifest
     pictures = load_data(
         data, task=manifest.task, preprocessing=manifest.preprocessing, skip_bad=skip_bad, progress=show

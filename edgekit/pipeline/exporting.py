@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekit import files
 from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
+from edgekit.bundle.manifest import is_bundle
 from edgekit.errors import InputError
 from edgekit.exporters import export as write
 from edgekit.model import Model
@@ -27,9 +28,12 @@ def export(
     """Write the artifact of the network that `network()` opens for a target, into a new `out`.
 
     It is opened once it is known that `out` can be written. A quantized network keeps the INT8 rules that it was
-    calibrated for: exporting it for a target with others raises `InputError`, as does an `out` that exists.
+    calibrated for: exporting it for a target with others raises `InputError`, as does an `out` that exists or
+    holds a bundle.
     """
     goal, show = load_target(target), progress or Silent()
+    if is_bundle(out):
+        raise InputError(f"{out} holds a bundle, whose zip would stay beside it", hint="give another --out")
     files.check_new(out, force=force, mark=MANIFEST)
     opened = network()
     if opened.quantization and opened.quantization.rules != goal.int8:

@@ -127,6 +127,8 @@ def _prepare(path: Path, job: Job) -> None:
         _check_same(path, job)
     for rest in (path / "checkpoints").glob(".*"):  # of a run that was killed while it wrote
         shutil.rmtree(rest)
+    for rest in path.glob(".bundle*"):
+        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
     files.write_json(path / RUN, job.key)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from edgekit import files
 from edgekit.bench import precisions
+from edgekit.bundle.manifest import check_lines
 from edgekit.data import load_data
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
@@ -75,7 +76,10 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
     _check_sources(request, recipe, entry)
     weights = weights_file(request.weights) if request.weights else None
     data = _data(request, recipe, entry, progress)
-    return Job(request, entry, target, recipe if data.labelled else _unjudged(recipe, request), data, weights)
+    job = Job(request, entry, target, recipe if data.labelled else _unjudged(recipe, request), data, weights)
+    if job.bundled:
+        check_lines(data.labels, data.name)
+    return job
 
 
 def content_key(value: object) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit import runtimes
-from edgekit.devices import Device, open_device
+from edgekit.devices import Device, answering, open_device
+from edgekit.progress import Progress
 from edgekit.target import Target
 
 HERE = "local"
@@ -40,6 +41,15 @@ def proxy_of(target: Target) -> Place:
     """This machine, with the runtime that opens a target's files wherever edgekit runs."""
     own = target.is_host and target.proxy_runtime == target.runtime
     return Place(open_device(HERE), target.proxy_runtime, own)
+
+
+def answers_on(uri: str, progress: Progress) -> Device:
+    """Where a file's outputs are computed, which is told where it is not the device that was named."""
+    named = open_device(uri)
+    where = answering(named)
+    if where is not named:
+        progress.say(f"{named.name} gives no outputs: they are computed on {where.name}")
+    return where
 
 
 def int8_options(target: Target, runtime: str) -> dict[str, str]:

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.artifact import load_artifact
 from edgekit.metrics import metric_of
 from edgekit.model import Model
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.baseline import baseline, torch_device
+from edgekit.pipeline.bundling import bundle_run, has_bundle
 from edgekit.pipeline.folder import Record, RunFolder, is_finished, run_folder
 from edgekit.pipeline.job import Job
+from edgekit.pipeline.loading import load
 from edgekit.pipeline.plan import plan
 from edgekit.pipeline.rows import step_row
 from edgekit.pipeline.ship import ship
@@ -42,7 +45,12 @@ def compress(job: Job, progress: Progress | None = None) -> Run:
     with run_folder(job) as folder:
         if is_finished(folder.path):
             progress.say(f"{folder.path} holds a finished run")
-            return Run(load_report(folder.path), folder.path)
+            report = load_report(folder.path)
+            if job.bundled and not has_bundle(folder.path):
+                progress.say("writing its bundle")
+                shipped = load_artifact(folder.path)
+                bundle_run(report, shipped, lambda: load(folder.path), job.target, folder.path)
+            return Run(report, folder.path)
         for line in plan(job):
             progress.say(line)
         return Run(_Runner(job, folder, progress).run(), folder.path)

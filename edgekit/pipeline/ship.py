@@ -53,10 +53,12 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
         update={"layer_times": times_of(assessor, shipped)}
     )
     write_page(report, folder.path)
-    if assessor.job.bundled:
-        assessor.progress.say("writing the bundle")
-        bundle_run(report, shipped.artifact, shipped.model, assessor.job.target, folder.path)
     report.write(folder.path)
+    if (
+        assessor.job.bundled
+    ):  # last: where it fails, the run is finished, and --resume writes the bundle alone
+        assessor.progress.say("writing the bundle")
+        bundle_run(report, shipped.artifact, lambda: shipped.model, assessor.job.target, folder.path)
     return report
 
 

@@ -6,17 +6,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgekit.artifact import load_artifact
+from edgekit.artifact import MANIFEST, load_artifact
 from edgekit.bench import predict
 from edgekit.bundle import verify_bundle
 from edgekit.bundle.archive import SUFFIX
+from edgekit.bundle.check import check_zip
 from edgekit.bundle.manifest import is_bundle
-from edgekit.devices import Device, open_device
+from edgekit.devices import Device
+from edgekit.errors import InputError
 from edgekit.parity import sqnr_db
-from edgekit.pipeline.bundling import FOLDER
+from edgekit.pipeline.bundling import FOLDER, zip_of
 from edgekit.pipeline.folder import is_finished
+from edgekit.pipeline.place import answers_on
 from edgekit.pipeline.proof import ENOUGH_DB
-from edgekit.report import load_report
+from edgekit.progress import Progress, Silent
+from edgekit.report import Report, load_report
 from edgekit.runtimes import RUNTIME_OF
 
 MARGIN_DB = 6.0
@@ -36,7 +40,7 @@ class KnownAnswer:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at: an artifact, a bundle, or both of a run; every hash in it is right."""
+    """What was looked at: an artifact with its float rival, a bundle, or all of a run; every hash is right."""
 
     model: str
     files: int
@@ -53,19 +57,44 @@ class Verification:
         return {**asdict(self), "holds": self.holds}
 
 
-def verify(path: Path, *, device: str = "local", threads: int = 2) -> Verification:
+def verify(
+    path: Path, *, device: str = "local", threads: int = 2, progress: Progress | None = None
+) -> Verification:
     """Check every hash of a run, an artifact or a bundle (a folder or its zip), and run its known answers.
 
     Raises `InputError` that names the first file that is not what was written, and the errors of `predict`.
     """
-    where = open_device(device)
+    where = answers_on(device, progress or Silent())
     if is_bundle(path) or path.suffix == SUFFIX:
         return _bundle(path, where)
     found = _artifact(path, where, threads)
-    if not is_bundle(path / FOLDER):
-        return found
-    beside = _bundle(path / FOLDER, where)
-    return Verification(found.model, found.files + beside.files, (*found.answers, *beside.answers))
+    rival = load_artifact(path).folder / "float"
+    parts = [found, *([_artifact(rival, where, threads)] if (rival / MANIFEST).is_file() else [])]
+    if _has_bundle(path):
+        parts.append(_bundle(path / FOLDER, where))
+        check_zip(zip_of(path / FOLDER), path / FOLDER)
+    return Verification(
+        found.model,
+        sum(part.files for part in parts),
+        tuple(answer for part in parts for answer in part.answers),
+    )
+
+
+def _has_bundle(path: Path) -> bool:
+    """Whether a run has a bundle; raises `InputError` where its folder or its zip is missing."""
+    folder = path / FOLDER
+    there = {each: each.exists() for each in (folder, zip_of(folder))}
+    wanted = any(there.values()) or (is_finished(path) and _bundles(load_report(path)))
+    if missing := [each for each, found in there.items() if wanted and not found]:
+        raise InputError(
+            f"{missing[0]} is missing", hint="the run's own command with --resume writes it again"
+        )
+    return wanted
+
+
+def _bundles(report: Report) -> bool:
+    """Whether the run of a report wrote a bundle: none is made of a file that takes several pictures at once."""
+    return bool(report.target.get("bundle")) and report.model["input_shape"][0] == 1
 
 
 def _artifact(path: Path, device: Device, threads: int) -> Verification:
@@ -76,7 +105,8 @@ def _artifact(path: Path, device: Device, threads: int) -> Verification:
     runtime = RUNTIME_OF[manifest.format]
     decibels = sqnr_db(expected, predict(artifact, runtime, inputs, device, threads=threads, options=options))
     least = _least(path)
-    answer = KnownAnswer(f"{manifest.model_file} in {runtime}", decibels, least, "dB", decibels >= least)
+    name = f"{manifest.precision} {manifest.model_file} in {runtime}"
+    answer = KnownAnswer(name, decibels, least, "dB", decibels >= least)
     return Verification(manifest.model, len(manifest.sha256), (answer,))
 
 

@@ -16,6 +16,12 @@ PURE=(flatbuffers packaging typing_extensions)
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 constraints=$(realpath "$2")
+# Only what an earlier run of this left is removed.
+if [ -n "$(ls -A "$folder")" ] && [ ! -e "$folder/.edgekit-aarch64" ]; then
+    echo "$folder holds other files, and no machine that this made: remove it, or name another" >&2
+    exit 2
+fi
+touch "$folder/.edgekit-aarch64"
 rm -rf "${folder:?}"/*
 
 # apt ARCHITECTURE ARGUMENTS...: apt-get with a state of its own.
@@ -49,15 +55,17 @@ for glibc in 2_17 2_27 2_28 2_31 2_34 2_35 2014; do platforms+=(--platform "many
 python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.13 \
     -c "$constraints" -d "$folder/wheels" "${platforms[@]}" "${WHEELS[@]}"
 python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.13 \
-    -d "$folder/wheels" "${PURE[@]}"
+    -c "$constraints" -d "$folder/wheels" "${PURE[@]}"
 for wheel in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$folder/site"; done
 
-cat >"$folder/python3" <<END
+# Under its own name once it has answered: make takes a file that is there for a whole machine.
+cat >"$folder/python3.new" <<END
 #!/bin/sh
 export PYTHONPATH='$folder/site'
 exec '$folder/qemu-aarch64' -cpu cortex-a76 -L '$folder/root' '$folder/root/usr/bin/python3.13' "\$@"
 END
-chmod +x "$folder/python3"
+chmod +x "$folder/python3.new"
 cd "$folder"
 rm -r "$folder"/{apt,debs,qemu,wheels}
-"$folder/python3" -c 'import platform; assert platform.machine() == "aarch64"'
+"$folder/python3.new" -c 'import platform; assert platform.machine() == "aarch64"'
+mv "$folder/python3.new" "$folder/python3"

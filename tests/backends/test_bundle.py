@@ -20,7 +20,7 @@ from edgekit.artifact import MANIFEST, ArtifactFolder
 from edgekit.bundle import verify_bundle, zipped
 from edgekit.bundle.manifest import CODE, SUMS, read_manifest
 from edgekit.errors import InputError
-from edgekit.exporters.litert_graph import pack, unpack
+from edgekit.exporters.litert_graph import pack, read_graph, unpack
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_it_holds_all_that_an_app_needs(whole: Path, artifact: ArtifactFolder) -
     assert manifest.inputs[0].layout == "NHWC"
     tensor = manifest.inputs[0].quantization
     assert tensor is not None
-    assert (tensor.where, tensor.scale > 0) == ("behind the border", True)
+    assert tensor.scale > 0
     assert "ai-edge-litert" in manifest.versions
 
 
@@ -96,7 +96,7 @@ def test_a_changed_byte_in_any_file_is_told(whole: Path, tmp_path: Path) -> None
 
 def test_a_byte_of_the_zip(whole: Path, tmp_path: Path) -> None:
     content = bytearray(zipped(whole))
-    content[len(content) // 2] ^= 1
+    content[content.rindex(b"PK\x03\x04") + 200] ^= 1  # in the last member's data
     with pytest.raises(InputError, match="not a whole zip"):
         verify_bundle(written(tmp_path / "b.zip", bytes(content)), LOCAL)
 
@@ -118,6 +118,7 @@ def test_a_picture_that_is_none_and_signatures_of_others_are_refused(bundle: Pat
     for changes, told in (
         ({"outputs": []}, "1 inputs and 1 outputs, and its manifest tells 1 and 0"),
         ({"outputs": [output | {"layout": "CN"}]}, "has the layout CN"),
+        ({"outputs": [output | {"dtype": "int8"}]}, "is int8"),
         ({"outputs": [output | {"shape": [1, 11]}]}, r"is float32 \[1, 10\], and its manifest tells"),
     ):
         copy = Path(shutil.copytree(bundle, bundle.parent / told[:8], dirs_exist_ok=True))
@@ -233,6 +234,103 @@ def test_a_network_that_segments_is_bundled(tmp_path: Path) -> None:
     )
     assert np.allclose(known[0].transpose(2, 0, 1), artifact.parity()[1][0], atol=1e-4)
     assert "NHWC [1, 32, 32, 4]: logits" in (folder / "EdgekitModel.kt").read_text()
+
+
+def test_crafted_bundles_are_bad_input(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    known = manifest.known_answers.model_dump(mode="json")
+    ready = manifest.preprocessing.model_dump(mode="json")
+    fed = manifest.inputs[0].model_dump(mode="json")
+    cases: tuple[tuple[dict[str, object], str], ...] = (
+        ({"preprocessing": ready | {"height": 31}}, "does not give what"),
+        ({"preprocessing": ready | {"std": [0.5, 0.5]}}, "does not give what"),
+        ({"known_answers": known | {"inputs": known["inputs"][:2]}}, "2 known inputs and 3 answers"),
+        ({"known_answers": known | {"tolerance": float("nan")}}, "is not a bundle's manifest"),
+        ({"inputs": [fed | {"layout": "NC"}]}, r"\[1, 32, 32, 3\] is not NC"),
+    )
+    for number, (changes, told) in enumerate(cases):
+        copy = Path(shutil.copytree(bundle, bundle.parent / str(number)))
+        rewritten(copy, **changes)
+        with pytest.raises(InputError, match=told):
+            verify_bundle(copy, LOCAL)
+
+
+def test_files_that_are_missing_or_no_text_are_bad_input(bundle: Path) -> None:
+    (bundle / "labels.txt").write_bytes(b"\xff" * 9)
+    rewritten(bundle)
+    with pytest.raises(InputError, match="are not the same"):
+        verify_bundle(bundle, LOCAL)
+    (bundle / "known/input-0.f32").write_bytes(np.full(32 * 32 * 3, np.nan, "<f4").tobytes())
+    content = bundle / "model.tflite"
+    shutil.copy(content, content.with_suffix(".aside"))
+    content.unlink()
+    rewritten(bundle)
+    with pytest.raises(InputError, match=r"names 'model\.tflite', which is no file of the bundle"):
+        verify_bundle(bundle, LOCAL)
+
+
+def test_known_values_that_are_no_numbers_are_bad_input(bundle: Path) -> None:
+    for name in ("known/input-0.f32", "known/output-picture.f32"):
+        values = np.fromfile(bundle / name, "<f4")
+        np.where(np.arange(len(values)) == 1, np.float32("inf"), values).astype("<f4").tofile(bundle / name)
+        rewritten(bundle)
+        with pytest.raises(InputError, match="values that are no numbers"):
+            verify_bundle(bundle, LOCAL)
+        values.tofile(bundle / name)
+
+
+def test_links_in_a_folder_and_names_of_no_file_are_refused(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "more").symlink_to(bundle / "known")
+    with pytest.raises(InputError, match="more is not in the bundle's list"):
+        verify_bundle(bundle, LOCAL)
+    (bundle / "more").unlink()
+    card = bundle / "MODEL_CARD.md"
+    shutil.copy(card, tmp_path / "card")
+    for where in (tmp_path / "card", bundle / "labels.txt", card):  # outside, inside, itself
+        card.unlink()
+        card.symlink_to(where)
+        with pytest.raises(InputError, match=r"points outside|no plain file|cannot be read"):
+            verify_bundle(bundle, LOCAL)
+    (bundle / SUMS).write_text(f"{'0' * 64}  {'a' * 300}\n")
+    with pytest.raises(InputError, match=r"cannot be read|is missing"):
+        verify_bundle(bundle, LOCAL)
+
+
+def test_errors_in_a_zip_name_the_zip(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "labels.txt").write_text("other")
+    path = written(tmp_path / "b.zip", zipped(bundle))
+    with pytest.raises(InputError, match=r"b\.zip/labels\.txt was changed"):
+        verify_bundle(path, LOCAL)
+
+
+def test_zips_packed_in_other_ways_are_refused(bundle: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.write(bundle / SUMS, SUMS)
+    with pytest.raises(InputError, match="packed in another way"):
+        verify_bundle(tmp_path / "b.zip", LOCAL)
+    whole = zipped(bundle)
+    for name in (
+        b"known/picture.png",
+        b"MODEL_CARD.md",
+    ):  # in the data and in the directory: a name of no file
+        spoilt = written(tmp_path / "c.zip", whole.replace(name, name[:-1] + b"\0"))
+        with pytest.raises(InputError):
+            verify_bundle(spoilt, LOCAL)
+
+
+def test_damaged_models_are_bad_input(bundle: Path) -> None:
+    content = (bundle / "model.tflite").read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        spoilt = bytearray(content)
+        for place in random.integers(8, len(content), 40):
+            spoilt[place] = random.integers(0, 256)
+        try:
+            read_graph(bytes(spoilt))
+        except InputError:
+            refused += 1
+    assert refused > 10
 
 
 def written(path: Path, content: bytes) -> Path:

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import rewritten
+from PIL import Image
 from small_runs import request
 from typer.testing import CliRunner, Result
 
 from edgekit.artifact import MANIFEST
 from edgekit.bundle.manifest import read_manifest
 from edgekit.cli.app import app
+from edgekit.devices import TimesOnly
+from edgekit.errors import InputError
 from edgekit.pipeline import compress, resolve
 from edgekit.report import Report
 
@@ -74,8 +77,8 @@ def test_exported_again_it_is_the_same_bytes(run: tuple[Report, Path], tmp_path:
 def test_verify_holds_for_run_artifact_bundle_and_zip(run: tuple[Report, Path]) -> None:
     _, folder = run
     for path, answers in (
-        (folder, 6),
-        (folder / "artifact", 1),
+        (folder, 7),
+        (folder / "artifact", 2),
         (folder / "bundle", 5),
         (folder / "bundle.zip", 5),
     ):
@@ -121,3 +124,97 @@ def test_a_network_of_the_zoo_is_bundled_without_figures(brief: None, tmp_path: 
     assert not (out / "labels.txt").exists()
     assert edgekit("verify", tmp_path / "out.zip").exit_code == 0
     assert json.loads((out / MANIFEST).read_text())["known_answers"]["answered_by"].startswith("LiteRT")
+
+
+def test_verify_of_a_run_wants_folder_and_zip_and_the_float_file(
+    run: tuple[Report, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run[1], tmp_path / "copy"))
+    zipfile = copy / "bundle.zip"
+    whole = zipfile.read_bytes()
+    zipfile.unlink()
+    refused = edgekit("verify", copy)
+    assert (refused.exit_code, "bundle.zip is missing" in refused.stderr) == (2, True)
+    rewritten(copy / "bundle", target="other")
+    zipfile.write_bytes(whole)
+    refused = edgekit("verify", copy)
+    assert (refused.exit_code, "hold different bundles" in refused.stderr) == (2, True)
+    shutil.rmtree(copy / "bundle")
+    zipfile.unlink()
+    refused = edgekit("verify", copy)
+    assert (refused.exit_code, "bundle is missing" in refused.stderr) == (2, True)
+    (copy / "artifact/float/model.tflite").write_bytes(b"none")
+    refused = edgekit("verify", copy)
+    assert (refused.exit_code, "float/model.tflite was changed" in refused.stderr) == (2, True)
+
+
+def test_resume_writes_a_bundle_that_is_missing_and_sweeps_leftovers(
+    run: tuple[Report, Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(run[1], tmp_path / "run"))
+    whole = (copy / "bundle.zip").read_bytes()
+    shutil.rmtree(copy / "bundle")
+    (copy / ".bundle.left").mkdir()
+    (copy / ".bundle.zip.left").write_text("half")
+    recipe = str(run[1].parent / "small.toml")
+    again = compress(resolve(request(tmp_path, target="android", recipe=recipe, resume=True)))
+    assert again.report.artifact == run[0].artifact
+    assert (copy / "bundle.zip").read_bytes() == whole
+    assert read_manifest(copy / "bundle").source_sha256 == run[0].artifact.sha256
+    assert not list(copy.glob(".bundle*"))
+
+
+def test_a_zip_that_is_nobodys_bundle_stays(run: tuple[Report, Path], tmp_path: Path) -> None:
+    out, beside = tmp_path / "out", tmp_path / "out.zip"
+    options = ("--target", "android", "--bundle", "--out", out, "--force")
+    beside.write_bytes(b"mine")
+    refused = edgekit("export", run[1], *options)
+    assert (refused.exit_code, beside.read_bytes(), out.exists()) == (2, b"mine", False)
+    beside.unlink()
+    beside.mkdir()
+    assert edgekit("export", run[1], *options).exit_code == 2
+    assert not out.exists()
+    beside.rmdir()
+    shutil.copy(run[1] / "bundle.zip", beside)
+    assert edgekit("export", run[1], *options).exit_code == 0
+    plain = edgekit("export", run[1], "--target", "android", "--out", out, "--force")
+    assert (plain.exit_code, "holds a bundle" in plain.stderr) == (2, True)
+
+
+def test_options_that_would_be_ignored_are_refused(run: tuple[Report, Path], tmp_path: Path) -> None:
+    out = ("--target", "android", "--out", tmp_path / "out")
+    for wrong, told in (
+        (("--license", "MIT"), "--license without --bundle"),
+        (("--bundle", "--weights", "a.pth"), "--weights with"),
+        (("--bundle", "--input-size", "64"), "--input-size with"),
+        (("--bundle", "--width", "2"), "--width with"),
+    ):
+        refused = edgekit("export", run[1], *out, *wrong)
+        assert (refused.exit_code, told in refused.stderr) == (2, True), refused.output
+    other = edgekit("export", "mobilenetv1", "--target", "jetson", "--bundle", "--out", tmp_path / "out")
+    assert (other.exit_code, r"phones run .tflite files" in other.stderr) == (2, True)
+
+
+def test_a_class_that_is_no_line_is_refused_before_training(brief: None, tmp_path: Path) -> None:
+    for name in ("a\nb", "c"):
+        for index in range(8):
+            picture = tmp_path / "data" / name / f"{index}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((32, 32, 3), index, np.uint8)).save(picture)
+    with pytest.raises(InputError, match="is not one line"):
+        resolve(request(tmp_path, target="android", data=tmp_path / "data"))
+
+
+class Clock(TimesOnly):
+    """A device that gives no outputs."""
+
+    name = "a clock"
+
+
+def test_verify_computes_outputs_here_where_the_device_gives_none(
+    run: tuple[Report, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.pipeline.place.open_device", lambda uri: Clock())
+    done = edgekit("verify", run[1] / "bundle", "--device", "adb://phone")
+    assert done.exit_code == 0, done.output
+    assert "a clock gives no outputs: they are computed on" in done.stderr

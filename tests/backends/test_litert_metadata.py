@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from pathlib import Path
@@ -150,3 +151,26 @@ def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(artifac
 def test_a_model_without_metadata_is_told(artifact: ArtifactFolder) -> None:
     with pytest.raises(InputError, match="holds no TFLite metadata"):
         metadata_in(artifact.model_path.read_bytes())
+
+
+def test_what_is_packed_behind_a_model_is_not_compressed(artifact: ArtifactFolder) -> None:
+    for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        stream = io.BytesIO(artifact.model_path.read_bytes())
+        with zipfile.ZipFile(stream, "a", compression) as archive:
+            archive.writestr("labels.txt", "a" * 10_000_000)
+        with pytest.raises(InputError, match=r"'labels\.txt' packed behind it, which is compressed"):
+            packed_labels(stream.getvalue())
+
+
+def test_odd_archives_behind_a_model_are_bad_input(artifact: ArtifactFolder) -> None:
+    content = with_metadata(artifact.model_path.read_bytes(), ABOUT)
+    directory = content.rindex(b"PK\x01\x02")
+    refused = 0
+    for place in range(directory, len(content) - 22):
+        spoilt = bytearray(content)
+        spoilt[place] ^= 0xFF
+        try:
+            packed_labels(bytes(spoilt))
+        except InputError:
+            refused += 1
+    assert refused > 10

@@ -26,11 +26,11 @@ GREY = Preprocessing(height=17, width=9, mean=(0.1307,), std=(0.3081,))
 LARGER = Preprocessing(height=61, width=300, mean=(0.0, 1e-5, 1 / 3), std=(1.0, 0.9, 1 / 3))
 
 
-def manifest(ready: Preprocessing, *, dtype: str = "float32", name: str = "net") -> BundleManifest:
-    quantization = Quantized(scale=0.02, zero_point=-3, where="tensor") if dtype == "int8" else None
+def manifest(ready: Preprocessing, *, name: str = "net") -> BundleManifest:
+    quantization = Quantized(scale=0.02, zero_point=-3)
     shapes = ((1, ready.height, ready.width, ready.channels), "NHWC"), ((1, 10), "NC")
     tensors = [
-        Signature(name=name, shape=shape, dtype=dtype, layout=layout, quantization=quantization)
+        Signature(name=name, shape=shape, dtype="float32", layout=layout, quantization=quantization)
         for shape, layout in shapes
     ]
     known = KnownAnswers(
@@ -134,29 +134,13 @@ def test_the_codes_preprocessing_is_the_evaluators(
 
 @pytest.mark.parametrize("language", ["kt", "swift"])
 def test_every_constant_is_the_manifests(language: str) -> None:
-    described = manifest(COLOUR, dtype="int8")
-    told = constants(rendered(described)[f"EdgekitModel.{language}"])
-    assert told.keys() >= {"INPUT_SCALE", "INPUT_ZERO_POINT", "OUTPUT_SCALE", "OUTPUT_ZERO_POINT", "KNOWN"}
+    told = constants(rendered(manifest(COLOUR))[f"EdgekitModel.{language}"])
+    assert told["KNOWN"] == 1
     assert np.array_equal(told["MEAN"], np.array(COLOUR.mean, np.float32))
     assert np.array_equal(told["STD"], np.array(COLOUR.std, np.float32))
     assert [int(told[name][0]) for name in ("HEIGHT", "WIDTH", "CHANNELS")] == [24, 40, 3]
-    assert told["INPUT_SCALE"] == told["OUTPUT_SCALE"] == np.float32(0.02)
-    assert told["INPUT_ZERO_POINT"] == told["OUTPUT_ZERO_POINT"] == -3
     assert told["TOLERANCE"] == np.float32(0.024)
     assert told["PICTURE_TOLERANCE"] == np.float32(0.0078)
-
-
-def test_integers_are_fed_only_where_the_file_takes_them() -> None:
-    floats, integers = rendered(manifest(COLOUR)), rendered(manifest(COLOUR, dtype="int8"))
-    assert "writeInt8" in integers["EdgekitModel.kt"]
-    assert "readInt8" in integers["EdgekitModel.kt"]
-    assert "writeFloat" in floats["EdgekitModel.kt"]
-    assert "writeInt8" not in floats["EdgekitModel.kt"]
-    assert "-> Int8" in integers["EdgekitModel.swift"]
-    assert "-> Int8" not in floats["EdgekitModel.swift"]
-    assert all(
-        len(text.splitlines()) < 120 for name, text in floats.items() if name.startswith("EdgekitModel")
-    )
 
 
 def test_names_of_others_are_text_in_card_and_code() -> None:
@@ -165,6 +149,11 @@ def test_names_of_others_are_text_in_card_and_code() -> None:
     assert not [line for text in texts.values() for line in text.splitlines() if line.startswith("*/ import")]
     assert "<script>" not in texts["MODEL_CARD.md"].replace("\\<script\\>", "")
     assert plain(name) == "a\\|b\\`\\<script\\> \\*/ import evil"
+
+
+def test_the_versions_of_a_report_are_not_in_the_code() -> None:
+    evil = manifest(COLOUR).model_copy(update={"versions": {"edgekit": "1\nimport evil"}})
+    assert rendered(evil) == rendered(manifest(COLOUR))
 
 
 def test_numbers_that_are_none_cannot_stand_in_code() -> None:

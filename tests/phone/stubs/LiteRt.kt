@@ -11,10 +11,6 @@ enum class Accelerator { CPU }
 class TensorBuffer : AutoCloseable {
     fun writeFloat(data: FloatArray) = Unit
 
-    fun writeInt8(data: ByteArray) = Unit
-
-    fun readInt8() = ByteArray(1)
-
     fun readFloat(): FloatArray {
         val bytes = File(System.getenv("KNOWN_OUTPUT")).readBytes()
         val numbers = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer()
