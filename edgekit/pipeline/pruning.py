@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,6 +125,7 @@ def prune(
         width=width,
         seed=seed,
     )
+    network = _in_float(network, show)
     graph = trace(network.module, network.input_shape)
     before, channels = cost_of_graph(graph, network.module, network.input_shape), channel_graph(graph)
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
@@ -152,6 +153,14 @@ def prune(
     left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
     spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
     return _report(pruned, before=before, after=after, spent=spent, options=options, multiple=multiple)
+
+
+def _in_float(network: Model, progress: Progress) -> Model:
+    """Without its INT8 scales: they were found for the channels that it has now."""
+    if network.quantization is None:
+        return network
+    progress.say(f"{network.name} is INT8: its float weights are pruned, and its scales are dropped")
+    return replace(network, quantization=None)
 
 
 def _allowed(options: PruneOptions, start: Mapping[Resource, int]) -> dict[Resource, int]:

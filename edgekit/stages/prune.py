@@ -30,9 +30,13 @@ class Prune:
         """The model without its least important channels, within the budgets.
 
         Raises `BudgetError` where a budget is out of reach, `InputError` where nothing can be pruned or the
-        criterion does not apply, `RejectedError` where nothing need be, or where a run could not keep what comes
-        out.
+        criterion does not apply, `RejectedError` where nothing need be, where the model is quantized already, or
+        where a run could not keep what comes out.
         """
+        if model.quantization is not None:
+            raise RejectedError(
+                "it is quantized, by scales of the channels that it has: prune before quantize"
+            )
         need_labels(context)
         context = replace(context, file_bytes=cache(context.file_bytes))  # a file takes seconds to make
         graph = trace(model.module, model.input_shape)

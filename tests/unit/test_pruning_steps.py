@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 from unittest.mock import Mock
 
@@ -11,6 +13,7 @@ from forms import FORMS, HARD_CODED, INPUTS, SHAPE, form
 from keep_sets import random_removal
 from small_networks import Residual, model_of
 
+from edgekit.checkpoint import save_model
 from edgekit.data import load_data
 from edgekit.errors import BudgetError, InputError
 from edgekit.graph.channels import channel_graph
@@ -19,12 +22,22 @@ from edgekit.graph.counters import counter_of
 from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.surgery import remove_channels
 from edgekit.graph.trace import trace
-from edgekit.model import Model
+from edgekit.model import Model, Quantization
+from edgekit.pipeline.loading import load, open_network
+from edgekit.pipeline.pruning import prune as prune_network
 from edgekit.progress import Silent
 from edgekit.recipe import Criterion, PruneOptions, Recipe, Resource
 from edgekit.stages import Context, RejectedError, stage
 from edgekit.stages.pruning import Ranking, figures, prune, prune_to_file
 from edgekit.target import load_target
+
+INT8 = Quantization(
+    rules=load_target("host").int8,
+    method="ptq",
+    activations={},
+    calibration_samples=1,
+    calibration_sha256="0" * 64,
+)
 
 
 def context(model: Model) -> Context:
@@ -141,3 +154,28 @@ def test_budgets_that_conflict_are_refused() -> None:
         Recipe.model_validate(values)
     looser = Recipe.model_validate(values | {"budget": {"macs": 0.5}})
     assert looser.budget.macs == 0.5
+
+
+def test_a_quantized_model_is_not_pruned() -> None:
+    model = model_of(Residual)
+    scaled = replace(model, quantization=INT8)
+    with pytest.raises(RejectedError, match="it is quantized"):
+        stage(PruneOptions(kind="prune", macs=0.5)).apply(scaled, context(model))
+
+
+def test_a_finished_run_is_pruned_in_float(tmp_path: Path) -> None:
+    network = open_network(
+        "mobilenetv2",
+        factory=None,
+        factory_arg=(),
+        task=None,
+        weights=None,
+        input_size=(32, 32),
+        width=0.5,
+    )
+    save_model(replace(network, quantization=INT8), tmp_path / "run")
+    told = Mock(spec=Silent)
+    options = PruneOptions(kind="prune", macs=0.8)
+    prune_network(tmp_path / "run", options=options, out=tmp_path / "out", progress=told)
+    assert load(tmp_path / "out").precision == "fp32"
+    assert "its scales are dropped" in str(told.say.call_args_list)
