@@ -12,6 +12,7 @@ import torch
 from forms import FORMS, HARD_CODED, INPUTS, SHAPE, form
 from keep_sets import random_removal
 from small_networks import Residual, model_of
+from torch import nn
 
 from edgekit.checkpoint import save_model
 from edgekit.data import load_data
@@ -19,6 +20,7 @@ from edgekit.errors import BudgetError, InputError
 from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost
 from edgekit.graph.counters import counter_of
+from edgekit.graph.protection import protect
 from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.surgery import remove_channels
 from edgekit.graph.trace import trace
@@ -89,6 +91,11 @@ def test_steps_reach_the_budget_with_one_event_and_a_proof_each(monkeypatch: pyt
     assert (event.details["macs_before"], event.details["macs_after"]) == (before, after)
     assert str(event.details["steps"]).startswith("['step 1: ")
     assert "masked difference" in str(event.details["steps"])
+    channels = channel_graph(trace(model.module, model.input_shape))
+    every = sum(len(group.classes) for group in channels.groups)
+    assert event.summary == f"{event.details['channels_removed']} channels of {every} removed in 2 steps"
+    left = channel_graph(trace(pruned.module, model.input_shape))
+    assert event.details["channels_removed"] == every - sum(len(group.classes) for group in left.groups)
     assert float(str(event.details["masked_difference"])) <= 1e-9
     assert exported.call_count == 1
 
@@ -111,8 +118,13 @@ def test_a_size_is_that_of_the_file_that_is_made() -> None:
     )
     made = file_bytes(pruned.model)
     assert made <= allowed < made + 2 * pruned.choice.step["size"]
-    with pytest.raises(BudgetError, match="pruning cannot reach"):
+    with pytest.raises(BudgetError, match="pruning cannot reach a file of 100 B") as error:
         prune_to_file(model, allowed={"size": 100}, multiple=1, ranking=Ranking(), file_bytes=file_bytes)
+    least = int("".join(filter(str.isdigit, error.value.hint)))
+    narrow = prune_to_file(
+        model, allowed={"size": least}, multiple=1, ranking=Ranking(), file_bytes=file_bytes
+    )
+    assert file_bytes(narrow.model) <= least
 
 
 def test_a_budget_that_is_kept_already_is_rejected_with_the_figures() -> None:
@@ -132,6 +144,27 @@ def test_protected_layers_keep_their_weights() -> None:
     assert torch.equal(*weights)
     reasons = {group.frozen for group in kept.channels.groups}
     assert reasons == {"", "network output", f"{name} is protected"}
+
+
+def test_a_name_that_protects_nothing_is_refused() -> None:
+    model = model_of(Residual)
+    quiet = next(
+        name
+        for name, part in model.module.named_modules()
+        if name and not list(part.parameters()) and not list(part.buffers())
+    )
+    with pytest.raises(InputError, match=f"{quiet} has no weights"):
+        prune(model, allowed={"macs": 0}, multiple=1, ranking=Ranking(protected=(quiet,)))
+
+
+def test_a_tied_layer_is_protected_under_both_names() -> None:
+    square = [nn.Conv2d(8, 8, 1) for _ in range(2)]
+    module = nn.Sequential(nn.Conv2d(3, 8, 1), square[0], nn.ReLU(), square[1], nn.Conv2d(8, 4, 1))
+    square[1].weight, square[1].bias = square[0].weight, square[0].bias
+    channels = channel_graph(trace(module, (1, 3, 8, 8)))
+    frozen = [{group.frozen for group in protect(channels, module, (name,)).groups} for name in ("1", "3")]
+    assert "1 is protected" in frozen[0]
+    assert "3 is protected" in frozen[1]
 
 
 def test_a_layer_that_is_not_there_is_named_with_its_neighbours() -> None:
