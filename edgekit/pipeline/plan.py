@@ -79,8 +79,9 @@ def _epochs(stage: Stage) -> int:
     """What a stage trains for at most, quantization-aware training left out: it is rare."""
     if stage.kind == "prune":
         return (stage.steps - 1) * stage.epochs_between
-    trains = stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel")
-    return stage.epochs if trains else 0
+    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel"):
+        return stage.epochs
+    return 0
 
 
 def _step_seconds(model: Model, batch_size: int) -> float:

@@ -114,8 +114,7 @@ def prune(
     event = Event(
         stage="prune", summary=f"{len(choice.removed)} channels of {every} removed", details=details
     )
-    after = model.after(event, module=removal.module, sparsity=sparsity)
-    return Pruned(after, removal, free, choice)
+    return Pruned(model.after(event, module=removal.module, sparsity=sparsity), removal, free, choice)
 
 
 def prune_to_file(
@@ -127,10 +126,9 @@ def prune_to_file(
     file_bytes: Callable[[Model], int],
     channels: ChannelGraph | None = None,
 ) -> Pruned:
-    """`prune`, where `size` is that of the file that a model makes.
+    """`prune`, where `size` is that of the file that a model makes: what it holds besides weights is then known.
 
-    What a file holds besides weights is found by making it: of the network before, then of each trial. Raises as
-    `prune` does; where `size` is out of reach, with the bytes of the smallest file.
+    Raises as `prune` does; where `size` is out of reach, with the bytes of the smallest file.
     """
     known = channels or channel_graph(trace(model.module, model.input_shape))
 
