@@ -112,7 +112,6 @@ class Target(Frozen):
     """Peak rates count a multiply-accumulate as two operations; vendors advertise the sparse ones."""
     int8_sparse_tops: Positive | None = None
     fp16_dense_tflops: Positive | None = None
-    fp16_sparse_tflops: Positive | None = None
     fp32_tflops: Positive | None = None
     bundle: bool = False
     """A run also writes what an app takes: the file with its description, its code and its known answers."""

@@ -1,4 +1,4 @@
-"""How floors and advice are printed."""
+"""How rooflines and advice are printed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ FEW = 3
 
 
 def floor_facts(rooflines: Sequence[Roofline]) -> dict[str, str]:
-    """The least time by precision, and what bounds it."""
+    """The roofline's time by precision, and what bounds it: an estimate from peak rates, without fusion or caches."""
     return {
-        f"floor in {found.precision}": f"{found.floor_ms:.3f} ms on {found.target}, {_bound(found)} (estimate)"
+        f"roofline in {found.precision}": f"{found.floor_ms:.3f} ms on {found.target}, {_bound(found)} "
+        "(estimate from peak rates, unfused)"
         for found in rooflines
     }
 

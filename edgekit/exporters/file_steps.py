@@ -86,6 +86,20 @@ class Steps:
             self.parameter(name, constants[name])
         self.add(Operation(operator, layer, (*moved, *held), (output,)))
 
+    def product(
+        self, layer: str, inputs: Sequence[str], output: str, constants: dict[str, Value], *, kind: str
+    ) -> None:
+        """A matrix product, its operands in the file's order; constants among them (and a bias) are parameters.
+
+        Raises `InputError` for a constant of which nothing is known.
+        """
+        for name in inputs:
+            if name in constants:
+                self.parameter(name, constants[name])
+            elif name in self.constants:
+                raise uncounted(f"{kind} with computed weights", layer)
+        self.add(Operation("matmul", layer, tuple(inputs), (output,)))
+
     def _channels(self, name: str) -> int:
         """Of a product's result; 0 of anything else."""
         maker, shape = self.maker.get(name, ""), self.values[name].shape

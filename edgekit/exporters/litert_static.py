@@ -58,14 +58,8 @@ _ARITHMETIC = {
 _FUSED = {"RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "clamp", "TANH": "tanh"}
 _UNCOUNTED = (
     *("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "SVDF", "CONV_3D"),
-    *(
-        "BIDIRECTIONAL_SEQUENCE_LSTM",
-        "BIDIRECTIONAL_SEQUENCE_RNN",
-        "CONV_3D_TRANSPOSE",
-        "IF",
-        "WHILE",
-        "CUSTOM",
-    ),
+    *("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "CONV_3D_TRANSPOSE"),
+    *("IF", "WHILE", "CUSTOM"),
     *("STABLEHLO_COMPOSITE", "STABLEHLO_CONVOLUTION", "STABLEHLO_DOT_GENERAL"),
 )
 _WIDTHS = {"FLOAT16": 2, "INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "INT64": 8, "INT4": 1}
@@ -105,7 +99,7 @@ class _Reader:
         if operator.kind in _UNCOUNTED:
             raise uncounted(operator.kind, self.layer(operator))
         if all(self.names[index] in self.steps.constants for index in operator.inputs):
-            self.steps.constants.update(self.names[index] for index in operator.outputs)
+            self._follow(operator)
             return
         output, fused = self.names[operator.outputs[0]], _FUSED.get(operator.activation)
         before = f"{output}#before"
@@ -115,18 +109,25 @@ class _Reader:
         if fused is not None:
             self.steps.add(Operation(fused, self.layer(operator), (before,), (output,)))
 
+    def _follow(self, operator: Operator) -> None:
+        """A constant that others are made of (float16, dequantized) counts at the size that it is stored in."""
+        widths = [self.steps.values[self.names[index]].width for index in operator.inputs[:1]]
+        for index in operator.outputs:
+            name = self.names[index]
+            self.steps.constants.add(name)
+            known = self.steps.values[name]
+            self.steps.values[name] = Value(known.shape, widths[0] if widths else known.width)
+
     def _computed(self, operator: Operator, output: str) -> None:
         if (rule := _RULES.get(operator.kind)) is not None:
             rule(self, operator, output)
         elif operator.kind in _ARITHMETIC:
             inputs = [self.names[index] for index in operator.inputs]
-            kind, values = _ARITHMETIC[operator.kind], self.steps.values
-            self.steps.arithmetic(kind, self.layer(operator), inputs, output, self._constants(inputs, values))
+            constants = {name: self.steps.values[name] for name in inputs if name in self.steps.constants}
+            kind = _ARITHMETIC[operator.kind]
+            self.steps.arithmetic(kind, self.layer(operator), inputs, output, constants)
         else:
             self.plain(_PLAIN.get(operator.kind, operator.kind.lower()), operator, output, {})
-
-    def _constants(self, inputs: list[str], values: dict[str, Value]) -> dict[str, Value]:
-        return {name: values[name] for name in inputs if name in self.steps.constants}
 
     def tensors(self, operator: Operator) -> list[Tensor]:
         """The operator's inputs."""
@@ -148,11 +149,11 @@ class _Reader:
         place = 2 if kind == "conv_transpose2d" else 0
         activation, weight = operator.inputs[place], operator.inputs[1]
         stored = self.graph.tensors[weight]
-        if stored.data is None:
+        if self.names[weight] not in self.steps.constants:
             raise uncounted(f"{operator.kind} with computed weights", self.layer(operator))
         name, source = self.names[weight], self.steps.values[self.names[activation]]
         shape = _as_in_torch(stored.shape, operator.kind)
-        self.steps.parameter(name, Value(shape, _WIDTHS.get(stored.dtype, 4)))
+        self.steps.parameter(name, Value(shape, self.steps.values[name].width))
         biases = [
             self.steps.parameter(self.names[index], self.steps.values[self.names[index]])
             for index in operator.inputs[3 if place else 2 :]
@@ -180,6 +181,9 @@ class _Reader:
             self.steps.values[f"{name}#product"] = Value(flat, self.steps.values[name].width)
             sides.append(name)
         for name in sides[:2]:
+            if name in self.steps.constants:
+                self.steps.parameter(f"{name}#product", self.steps.values[f"{name}#product"])
+                continue
             self.steps.add(Operation("view", self.layer(operator), (name,), (f"{name}#product",)))
         left, right, result = (f"{name}#product" for name in sides)
         self.steps.add(Operation("bmm", self.layer(operator), (left, right), (result,)))
@@ -266,10 +270,8 @@ def _window(operator: Operator, kernel: tuple[int, ...], graph: Graph) -> dict[s
     options = operator.options
     stride = (options["strideH"], options["strideW"])
     dilation = (options.get("dilationHFactor", 1), options.get("dilationWFactor", 1))
-    before, after = (
-        graph.tensors[operator.inputs[0]].shape[1:3],
-        graph.tensors[operator.outputs[0]].shape[1:3],
-    )
+    before = graph.tensors[operator.inputs[0]].shape[1:3]
+    after = graph.tensors[operator.outputs[0]].shape[1:3]
     pads = [0, 0]
     if options["padding"] == 0 and operator.kind != "TRANSPOSE_CONV":
         reach = [step * (size - 1) + 1 for step, size in zip(dilation, kernel, strict=True)]

@@ -176,7 +176,8 @@ class _Reader:
         if right not in self.sizes or len(self.sizes[right].shape) != 2:
             if self._attributes(node).get("transA"):
                 raise uncounted("Gemm with a turned left side", node.name)
-            self._plain("matmul", node)
+            inputs = list(filter(None, node.input))
+            self.steps.product(self._layer(node), inputs, node.output[0], self.sizes, kind=node.op_type)
             return
         shape = self.sizes[right].shape
         turned = bool(self._attributes(node).get("transB"))

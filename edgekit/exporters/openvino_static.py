@@ -168,7 +168,8 @@ class _Reader:
         if right not in self.sizes or len(self.sizes[right].shape) != 2:
             if found["transpose_a"]:
                 raise uncounted("MatMul with a turned left side", node.get_friendly_name())
-            self._plain("matmul", node, held=[left, right])
+            output = _name(node.output(0))
+            self.steps.product(_layer(node), [left, right], output, self.sizes, kind="MatMul")
             return
         shape = self.sizes[right].shape
         shape = shape if found["transpose_b"] else shape[::-1]

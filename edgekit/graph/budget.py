@@ -17,6 +17,15 @@ from edgekit.graph.counters import WORDS, Counter, counter_of, human, said
 from edgekit.recipe import Resource, Scope
 
 
+class OutOfReachError(BudgetError):
+    """A budget that is missed when every layer is as narrow as it can be: `left` is what the network costs then."""
+
+    def __init__(self, what: str, *, hint: str, resource: Resource, left: int) -> None:
+        super().__init__(what, hint=hint)
+        self.resource = resource
+        self.left = left
+
+
 @dataclass(frozen=True)
 class Choice:
     """What budgets ask to remove."""
@@ -44,7 +53,7 @@ def choose(
     `multiple` and never falls under it, so that kernels run full; groups that have no scores stay, and the last of a
     layer's channels go last (`blocks.LAST`). `scope`: blocks
     of all layers compete, or layers lose about the same share each. Raises `InputError` where nothing can be
-    pruned and `BudgetError` where a budget is out of reach.
+    pruned and `OutOfReachError` where a budget is out of reach.
     """
     components = _scored(channels, scores)
     counters = {name: counter_of(name, channels, module) for name in allowed}
@@ -116,10 +125,12 @@ def _scored(channels: ChannelGraph, scores: Mapping[int, float]) -> list[tuple[i
 
 def _out_of_reach(
     allowed: Mapping[Resource, int], left: Mapping[Resource, int], multiple: int
-) -> BudgetError:
+) -> OutOfReachError:
     name = next(name for name, most in allowed.items() if left[name] > most)
-    return BudgetError(
+    return OutOfReachError(
         f"pruning cannot reach {said(name, allowed[name])}: {human(name, left[name])} are left "
         f"when every layer is as narrow as it can be (multiples of {multiple})",
         hint=f"ask for at least {left[name]:,} {WORDS[name].replace('of', 'bytes of')}",
+        resource=name,
+        left=left[name],
     )

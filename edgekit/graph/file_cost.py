@@ -52,13 +52,15 @@ class _Builder:
     attributes: dict[str, str] = field(default_factory=dict)
     """Constant that an operator reads → its name in the graph: a weight is called after its layer."""
 
+    def __post_init__(self) -> None:
+        self.readers = Counter(name for step in self.file.operations for name in step.inputs)
+        self.readers.update(self.file.outputs)
+
     def build(self) -> fx.GraphModule:
-        readers = Counter(name for step in self.file.operations for name in step.inputs)
-        readers.update(self.file.outputs)
         for index, name in enumerate(self.file.inputs):
             self.nodes[name] = _valued(self.graph.placeholder(f"input_{index}"), self.file.values[name])
         for step in self.file.operations:
-            if step.operator == "quantize" and readers[step.inputs[0]] == 1 and self._narrowed(step):
+            if step.operator == "quantize" and self.readers[step.inputs[0]] == 1 and self._narrowed(step):
                 continue
             if step.operator == "dequantize" and step.outputs[0] not in self.file.outputs:
                 self.nodes[step.outputs[0]] = self.nodes[step.inputs[0]]
@@ -76,10 +78,15 @@ class _Builder:
         while node.op == "call_function":
             node.meta["width"] = width
             source = node.all_input_nodes[0]
-            if operator_name(node) not in FREE | FUSED or len(source.users) > 1:
+            if operator_name(node) not in FREE | FUSED or self._read_again(source):
                 break
             node = source
         return True
+
+    def _read_again(self, node: fx.Node) -> bool:
+        """Whether the file has other readers of a value than the one that is known, built yet or not."""
+        held = (self.readers[name] for name, made in self.nodes.items() if made is node)
+        return len(node.users) > 1 or any(times > 1 for times in held)
 
     def _call(self, step: Operation) -> None:
         if step.weight is not None and step.weight not in self.attributes:

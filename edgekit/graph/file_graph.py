@@ -24,7 +24,7 @@ class Operation:
     """ATen's plain name, or the file's own where ATen has none."""
     layer: str
     inputs: tuple[str, ...]
-    """Activations first, then constants that count as parameters."""
+    """Activations first, then constants that count as parameters; of a matrix product in its own order."""
     outputs: tuple[str, ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """As ATen names them, but for the tensors."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -14,7 +13,8 @@ from edgekit.graph.channels import ChannelGraph
 from edgekit.graph.layer import computes
 from edgekit.graph.memory import lifetimes
 from edgekit.graph.products import Products, classes_along
-from edgekit.graph.trace import operators, parameter_of, shape_of
+from edgekit.graph.trace import operators, parameter_of
+from edgekit.graph.traffic import elements
 from edgekit.graph.weight_counters import WEIGHT_BYTES, axes_of
 
 ACTIVATION_BYTES = 4
@@ -89,11 +89,5 @@ class PeakMemoryCounter(Products):
 
 def _add_elements(into: Products, channels: ChannelGraph, node: fx.Node, times: int) -> None:
     """The bytes of a node's (first) output."""
-    whole = times * ACTIVATION_BYTES * math.prod(shape_of(node)) if _has_shape(node) else 0
+    whole = times * ACTIVATION_BYTES * elements(node)
     into.add(whole, classes_along(channels, channels.walk.values.get(node)))
-
-
-def _has_shape(node: fx.Node) -> bool:
-    value = node.meta.get("val")
-    first = value[0] if isinstance(value, tuple | list) and value else value
-    return hasattr(first, "shape")

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from edgekit.errors import InputError
 from edgekit.graph.trace import Shape, arguments, operators, shape_of
 
 
@@ -19,6 +20,14 @@ def tensor_of(module: nn.Module, name: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is no tensor")
     return value.detach()
+
+
+def finite_tensor(module: nn.Module, name: str) -> Tensor:
+    """The parameter of that full name; raises `InputError` where it holds NaN or infinity."""
+    value = tensor_of(module, name)
+    if not bool(torch.isfinite(value).all()):
+        raise InputError(f"{name} holds NaN or infinite weights", hint="train or load the network again")
+    return value
 
 
 def set_tensor(module: nn.Module, name: str, value: Tensor) -> None:

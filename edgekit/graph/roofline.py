@@ -1,8 +1,8 @@
-"""The roofline of a network on a target (Williams, Waterman and Patterson, CACM 2009): what no runtime can beat.
+"""The roofline of a network on a target (Williams, Waterman and Patterson, CACM 2009): an estimate from peak rates.
 
-An estimate from data sheets, never a measurement: each layer takes at least its operations over the peak rate, and
-its memory access over the bandwidth, as if every tensor came from memory and went back there. Caches that hold a
-layer's tensors can beat the second.
+Never a measurement, and no bound: each layer takes its operations over the peak rate or its memory access over the
+bandwidth, whichever is longer, and layers are summed unfused, as if every tensor came from memory and went back there.
+A runtime that fuses layers, or a cache that holds their tensors, can be faster.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPERATIONS = 2
 
 @dataclass(frozen=True)
 class LayerFloor:
-    """The least time of one layer, in milliseconds; None where the target's file has no figure for it."""
+    """The roofline's time of one layer, in milliseconds; None where the target's file has no figure for it."""
 
     name: str
     precision: str
@@ -38,7 +38,7 @@ class LayerFloor:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The least time of a network, one layer after the other."""
+    """The roofline's time of a network, one layer after the other."""
 
     target: str
     precision: str

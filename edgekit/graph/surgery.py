@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from edgekit.errors import EdgekitError, InputError
+from edgekit.errors import EdgekitError
 from edgekit.graph.channels import ChannelGraph
 from edgekit.graph.masked import Masked
-from edgekit.graph.refit import refit, set_tensor, tensor_of, tie
+from edgekit.graph.refit import finite_tensor, refit, set_tensor, tensor_of, tie
 from edgekit.graph.rewrite import copied, in_double, rewritten
 from edgekit.graph.survivors import Survivors, survivors
 from edgekit.graph.trace import first_names, shape_of
@@ -70,9 +70,8 @@ def masked_difference(
 
 def refuse_non_finite(module: nn.Module) -> None:
     """Raise `InputError` where a parameter holds NaN or infinity."""
-    for name, value in module.named_parameters():
-        if not bool(torch.isfinite(value).all()):
-            raise InputError(f"{name} holds NaN or infinite weights", hint="train or load the network again")
+    for name, _ in module.named_parameters():
+        finite_tensor(module, name)
 
 
 def cut(module: nn.Module, smaller: Survivors) -> nn.Module:

@@ -35,13 +35,15 @@ FREE = frozenset(
 
 
 def is_tensor(node: fx.Node) -> bool:
-    """Whether a call gives one tensor: not a number, nor several."""
-    return hasattr(node.meta.get("val"), "shape")
+    """Whether a call gives a tensor, or several: not a number."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return hasattr(first, "shape")
 
 
 def elements(node: fx.Node) -> int:
-    """The size of a node's (first) output."""
-    return math.prod(shape_of(node))
+    """The size of a node's (first) output; 0 of a number."""
+    return math.prod(shape_of(node)) if is_tensor(node) else 0
 
 
 def read_bytes(node: fx.Node, width: Width) -> int:

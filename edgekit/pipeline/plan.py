@@ -13,6 +13,7 @@ from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import HERE, place_of
+from edgekit.recipe import Stage
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
@@ -68,14 +69,19 @@ def _forecast(job: Job) -> float:
         return seconds
     steps = math.ceil(len(job.data.train) / job.recipe.train.batch_size)
     model = fresh(job)
-    epochs = sum(
-        stage.epochs * TEACHER_SHARE
-        for stage in job.recipe.stages
-        if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel")
-    )
+    epochs = TEACHER_SHARE * sum(map(_epochs, job.recipe.stages))
     if not job.weights and not job.entry.program and not (cache_folder(job) / WEIGHTS).is_file():
         epochs += job.recipe.train.epochs
     return seconds + epochs * steps * _step_seconds(model, job.recipe.train.batch_size)
+
+
+def _epochs(stage: Stage) -> int:
+    """What a stage trains for at most, quantization-aware training left out: it is rare."""
+    if stage.kind == "prune":
+        return (stage.steps - 1) * stage.epochs_between
+    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel"):
+        return stage.epochs
+    return 0
 
 
 def _step_seconds(model: Model, batch_size: int) -> float:

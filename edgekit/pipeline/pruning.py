@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
 from edgekit.request import Size
 from edgekit.stages.evidence import evidence_of
-from edgekit.stages.pruning import Pruned, Ranking, figures, prune_to_file
+from edgekit.stages.pruning import Pruned, Ranking, figures, kept_already, prune_to_file
 from edgekit.stages.pruning import prune as prune_model
 from edgekit.target import Target, load_target
 
@@ -125,6 +125,7 @@ def prune(
         width=width,
         seed=seed,
     )
+    network = _in_float(network, show)
     graph = trace(network.module, network.input_shape)
     before, channels = cost_of_graph(graph, network.module, network.input_shape), channel_graph(graph)
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
@@ -154,12 +155,19 @@ def prune(
     return _report(pruned, before=before, after=after, spent=spent, options=options, multiple=multiple)
 
 
+def _in_float(network: Model, progress: Progress) -> Model:
+    """Without its INT8 scales: they were found for the channels that it has now."""
+    if network.quantization is None:
+        return network
+    progress.say(f"{network.name} is INT8: its float weights are pruned, and its scales are dropped")
+    return replace(network, quantization=None)
+
+
 def _allowed(options: PruneOptions, start: Mapping[Resource, int]) -> dict[Resource, int]:
     """The budgets as counts; raises `InputError` where all are kept already."""
     allowed = {name: allowance(limit, start[name]) for name, limit in options.budgets.items()}
-    if all(start[name] <= most for name, most in allowed.items()):
-        kept = "; ".join(f"{name} {start[name]:,} of {most:,}" for name, most in allowed.items())
-        raise InputError(f"nothing to remove: {kept} already")
+    if kept := kept_already(start, allowed):
+        raise InputError(kept)
     return allowed
 
 
@@ -174,6 +182,11 @@ def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> Non
             f"the criterion {options.criterion} looks at pictures, and there are none",
             hint="give --data DIR (or digits), or choose --criterion l2, which looks at weights alone",
         )
+    if options.criterion not in LOOK_AT_PICTURES and data is not None:
+        raise InputError(
+            f"the criterion {options.criterion} looks at no pictures, and --data gives some",
+            hint="choose --criterion taylor or reconstruction, or leave --data out",
+        )
 
 
 def _ranking(options: PruneOptions, network: Model, data: Path | None, progress: Progress) -> Ranking:
@@ -182,6 +195,12 @@ def _ranking(options: PruneOptions, network: Model, data: Path | None, progress:
         pictures = load_data(data, task=network.task, preprocessing=network.preprocessing, progress=progress)
         if network.labels and pictures.labels and pictures.labels != network.labels:
             raise InputError(f"{data} has other classes than {network.name}", hint="give the data it learned")
+        outputs = network.source.num_classes
+        if options.criterion == "taylor" and pictures.labels and len(pictures.labels) != outputs:
+            raise InputError(
+                f"{data} has {len(pictures.labels)} classes, and {network.name} has {outputs} outputs",
+                hint="give the data it learned, or choose --criterion reconstruction, which looks at no classes",
+            )
         evidence = evidence_of(pictures, network.task, options.samples)
     return Ranking(options.criterion, options.scope, options.protect, evidence)
 

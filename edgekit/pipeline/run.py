@@ -217,6 +217,8 @@ class _Runner:
         """
         first = self._prepared(index) if self.stages[index].kind == "prune" else index
         for place in range(first, index):
+            if not self.rows[place].kept:  # its own reason stands
+                continue
             kind = self.stages[place].kind
             row = self.rows[place].model_copy(update={"kept": False, "reason": WITHDRAWN})
             self.progress.say(f"{kind}: {WITHDRAWN}")

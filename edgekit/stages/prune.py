@@ -16,7 +16,16 @@ from edgekit.model import Event, Model
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, RecoverOptions, Resource, allowance
 from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.evidence import evidence_of
-from edgekit.stages.pruning import Pruned, Ranking, changed_widths, figures, prune, prune_to_file, widths
+from edgekit.stages.pruning import (
+    Pruned,
+    Ranking,
+    changed_widths,
+    figures,
+    kept_already,
+    prune,
+    prune_to_file,
+    widths,
+)
 from edgekit.stages.recover import Recover
 
 
@@ -30,9 +39,13 @@ class Prune:
         """The model without its least important channels, within the budgets.
 
         Raises `BudgetError` where a budget is out of reach, `InputError` where nothing can be pruned or the
-        criterion does not apply, `RejectedError` where nothing need be, or where a run could not keep what comes
-        out.
+        criterion does not apply, `RejectedError` where nothing need be, where the model is quantized already, or
+        where a run could not keep what comes out.
         """
+        if model.quantization is not None:
+            raise RejectedError(
+                "it is quantized, by scales of the channels that it has: prune before quantize"
+            )
         need_labels(context)
         context = replace(context, file_bytes=cache(context.file_bytes))  # a file takes seconds to make
         graph = trace(model.module, model.input_shape)
@@ -40,9 +53,8 @@ class Prune:
         first = context.baseline
         start = self._figures(first, context, cost(first.module, model.input_shape))
         allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
-        if all(now[name] <= most for name, most in allowed.items()):
-            kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
-            raise RejectedError(f"nothing to remove: {kept} already")
+        if kept := kept_already(now, allowed):
+            raise RejectedError(kept)
         return self._gradually(model, context, now, allowed, channel_graph(graph))
 
     def _figures(self, model: Model, context: Context, spent: Cost) -> dict[Resource, int]:
@@ -61,7 +73,8 @@ class Prune:
     ) -> Model:
         """Step by step to the budgets, each an equal share of the way; the network is exported once."""
         steps, current = self.options.steps, model
-        before, done = widths(channels), []
+        before = widths(channels)
+        done: list[tuple[Pruned, str]] = []
         for step in range(1, steps):
             goal = {name: now[name] - (now[name] - most) * step // steps for name, most in allowed.items()}
             if "size" in goal:  # on the way there weights alone are counted, and no file is made
@@ -73,7 +86,7 @@ class Prune:
             channels = smaller_graph(current.module, pruned.channels, pruned.removed)
             between = RecoverOptions(kind="recover", epochs=self.options.epochs_between)
             current = Recover(between).apply(pruned.model, context)
-            done.append(_said(step, pruned, current))
+            done.append((pruned, _said(step, pruned, current)))
         pruned = self._step(current, context, allowed, channels, to_file="size" in allowed)
         return _as_one(model, pruned, before, done)
 
@@ -124,17 +137,23 @@ def _said(step: int, pruned: Pruned, recovered: Model) -> str:
     )
 
 
-def _as_one(model: Model, pruned: Pruned, before: Mapping[str, int], done: list[str]) -> Model:
+def _as_one(model: Model, pruned: Pruned, before: Mapping[str, int], done: list[tuple[Pruned, str]]) -> Model:
     """The model that all steps gave, with one event for them."""
     if not done:
         return pruned.model
-    event, first = pruned.model.lineage[-1], pruned.model.lineage[len(model.lineage)]
+    every = [*(step for step, _ in done), pruned]
+    events = [step.model.lineage[-1] for step in every]
+    removed = sum(len(step.removed) for step in every)
     details = {
-        **event.details,
-        "macs_before": first.details["macs_before"],
+        **events[-1].details,
+        "macs_before": events[0].details["macs_before"],
+        "channels_removed": removed,
+        "masked_difference": max(step.removal.difference for step in every),
+        "pattern_lost": sorted(model.sparsity.keys() - pruned.model.sparsity.keys()),
         "widths": changed_widths(before, widths(pruned.channels, pruned.removed)),
-        "steps": done,
+        "steps": [said for _, said in done],
     }
-    summary = f"{event.summary} in the last of {len(done) + 1} steps"
+    channels = sum(len(group.classes) for group in every[0].channels.groups)
+    summary = f"{removed} channels of {channels} removed in {len(every)} steps"
     whole = Event(stage="prune", summary=summary, details=details)
     return replace(pruned.model, lineage=(*model.lineage, whole))

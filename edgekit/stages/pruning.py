@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import BudgetError
-from edgekit.graph.budget import Choice, choose
+from edgekit.graph.budget import Choice, OutOfReachError, choose
 from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import Cost
 from edgekit.graph.counters import counter_of
@@ -18,7 +18,7 @@ from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Detail, Event, Model
-from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
+from edgekit.recipe import BEST, BEST_SCOPE, Criterion, Resource, Scope
 from edgekit.stages.sparsity import parse, project
 from edgekit.units import human_bytes
 
@@ -30,7 +30,7 @@ FILE_TRIALS = 4
 class Ranking:
     """How channels compete."""
 
-    criterion: Criterion = BEST_OF_WEIGHTS
+    criterion: Criterion = BEST
     scope: Scope = BEST_SCOPE
     protected: tuple[str, ...] = ()
     """Layers that stay as they are."""
@@ -65,6 +65,14 @@ def figures(cost: Cost) -> dict[Resource, int]:
         "memory_access": cost.memory_access_bytes,
         "peak_memory": cost.peak_activation_bytes,
     }
+
+
+def kept_already(now: Mapping[Resource, int], allowed: Mapping[Resource, int]) -> str:
+    """That there is nothing to remove, with the figures, where all budgets are kept; else an empty text."""
+    if any(now[name] > most for name, most in allowed.items()):
+        return ""
+    kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
+    return f"nothing to remove: {kept} already"
 
 
 def prune(
@@ -106,8 +114,7 @@ def prune(
     event = Event(
         stage="prune", summary=f"{len(choice.removed)} channels of {every} removed", details=details
     )
-    after = model.after(event, module=removal.module, sparsity=sparsity)
-    return Pruned(after, removal, free, choice)
+    return Pruned(model.after(event, module=removal.module, sparsity=sparsity), removal, free, choice)
 
 
 def prune_to_file(
@@ -119,29 +126,47 @@ def prune_to_file(
     file_bytes: Callable[[Model], int],
     channels: ChannelGraph | None = None,
 ) -> Pruned:
-    """`prune`, where `size` is that of the file that a model makes.
+    """`prune`, where `size` is that of the file that a model makes: what it holds besides weights is then known.
 
-    What a file holds besides weights is found by making it: of the network before, then of each trial.
+    Raises as `prune` does; where `size` is out of reach, with the bytes of the smallest file.
     """
     known = channels or channel_graph(trace(model.module, model.input_shape))
-    besides = file_bytes(model) - counter_of("size", known, model.module)()
+
+    def trial(stored: int) -> Pruned:
+        goal = {**allowed, "size": max(stored, 0)}
+        return prune(model, allowed=goal, multiple=multiple, ranking=ranking, channels=known)
+
+    nearest = file_bytes(model)
+    besides = nearest - counter_of("size", known, model.module)()
     fitting: Pruned | None = None
     for _ in range(FILE_TRIALS):
-        stored = {**allowed, "size": max(allowed["size"] - besides, 0)}
-        pruned = prune(model, allowed=stored, multiple=multiple, ranking=ranking, channels=known)
+        pruned, narrowest = _within_reach(trial, allowed["size"] - besides)
         spare = allowed["size"] - (made := file_bytes(pruned.model))
+        nearest = min(nearest, made)
         if spare >= 0:
             again = fitting is not None and len(fitting.removed) == len(pruned.removed)
             fitting = pruned
             if again or spare < pruned.choice.step["size"]:
                 break
+        elif narrowest:
+            break
         besides = made - pruned.choice.left["size"]
     if fitting is None:
         raise BudgetError(
-            f"no file of {human_bytes(allowed['size'])} was found: the nearest has {human_bytes(made)}",
-            hint="ask for a little more",
+            f"pruning cannot reach a file of {human_bytes(allowed['size'])}: the nearest has {human_bytes(nearest)}",
+            hint=f"ask for at least {nearest:,} bytes",
         )
     return fitting
+
+
+def _within_reach(trial: Callable[[int], Pruned], stored: int) -> tuple[Pruned, bool]:
+    """A trial with so many bytes of weights, or with the fewest that there can be, and whether it is these."""
+    try:
+        return trial(stored), False
+    except OutOfReachError as error:
+        if error.resource != "size":
+            raise
+        return trial(error.left), True
 
 
 def widths(channels: ChannelGraph, removed: Tensor | None = None) -> dict[str, int]:

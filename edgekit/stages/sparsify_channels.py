@@ -13,17 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.data.split import Split
+from edgekit.errors import BudgetError
 from edgekit.graph.budget import choose
 from edgekit.graph.channels import ChannelGraph, Slot, channel_graph
 from edgekit.graph.counters import counter_of
 from edgekit.graph.importance import importance
+from edgekit.graph.importance.batch_norm import scales_of
 from edgekit.graph.protection import protect
-from edgekit.graph.trace import arguments, operators, parameter_of, trace
+from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, SparsifyOptions, allowance
 from edgekit.stages import Context, RejectedError
 from edgekit.stages.evidence import evidence_of
-from edgekit.stages.pruning import Ranking
+from edgekit.stages.pruning import Ranking, kept_already
 from edgekit.stages.shrinkage import GroupLasso, Groups
 from edgekit.stages.sparsity import zero_masks
 from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
@@ -38,14 +40,15 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     `growing`: a group lasso over all weights of the channels that `choose` would remove now, its weight growing
     (Wen et al. 2016; Wang et al. 2021). `batch-norm`: L1 on the batch-norm scales of all channels that may go; those
     of the smallest scales are then cleared (Liu et al. 2017). Raises `RejectedError` where the next prune
-    has nothing to remove, or no scale is there.
+    has nothing to remove or could not reach its budget by this ranking, or no scale is there.
     """
     module = copy.deepcopy(model.module)
     following = _following(context)
     channels, allowed = _pruned_next(module, model, following, context)
-    going = _going(channels, module, allowed, _ranking(model, following, context), context)
     scales = options.penalty == "batch-norm"
     names = _scaled(channels) if scales else _free(channels)
+    ranking = _ranking(model, following, context, by_scale=scales)
+    going = _going(channels, module, allowed, ranking, context)
     groups = Groups(module, _scales(channels) if scales else channels.slots, names)
     first = groups.norms().cpu()
     most = first.mean().expand(len(names)) if scales else first * torch.isin(names, going)
@@ -53,7 +56,7 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     _train(module, model, GroupLasso(groups, most, strength), options, context)
     last = groups.norms().cpu()
     if scales:
-        going = _going(channels, module, allowed, Ranking("batch-norm-scale", following.scope), context)
+        going = _going(channels, module, allowed, ranking, context)
         _clear(Groups(module, channels.slots, going))
     recalibrate(module, _train_split(context), context.torch_device)
     shares = [_share(norms, torch.isin(names, going)) for norms in (first, last)]
@@ -92,13 +95,14 @@ def _pruned_next(
         for name, limit in following.budgets.items()
     }
     now = {name: counter_of(name, channels, module)() for name in allowed}
-    if all(now[name] <= most for name, most in allowed.items()):
-        kept = "; ".join(f"{name} {now[name]:,} of {most:,}" for name, most in allowed.items())
-        raise RejectedError(f"nothing to remove: {kept} already")
+    if kept := kept_already(now, allowed):
+        raise RejectedError(kept)
     return protect(channels, module, following.protect), allowed
 
 
-def _ranking(model: Model, following: PruneOptions, context: Context) -> Ranking:
+def _ranking(model: Model, following: PruneOptions, context: Context, *, by_scale: bool) -> Ranking:
+    if by_scale:
+        return Ranking("batch-norm-scale", following.scope)
     looks = following.criterion in LOOK_AT_PICTURES
     evidence = evidence_of(context.data, model.task, following.samples) if looks else None
     return Ranking(following.criterion, following.scope, evidence=evidence)
@@ -111,10 +115,13 @@ def _going(
     ranking: Ranking,
     context: Context,
 ) -> Tensor:
-    """The classes that a prune to these budgets would remove now."""
+    """The classes that a prune to these budgets would remove now; `RejectedError` where it could not reach them."""
     scores = importance(module, channels, ranking.criterion, ranking.evidence)
     multiple = context.target.channel_multiple
-    return choose(channels, module, scores, allowed, multiple=multiple, scope=ranking.scope).removed
+    try:
+        return choose(channels, module, scores, allowed, multiple=multiple, scope=ranking.scope).removed
+    except BudgetError as error:
+        raise RejectedError(f"ranked by {ranking.criterion}, {error.what}") from error
 
 
 def _share(norms: Tensor, which: Tensor) -> float:
@@ -166,11 +173,7 @@ def _free(channels: ChannelGraph) -> Tensor:
 
 def _scales(channels: ChannelGraph) -> list[Slot]:
     """The slots that are scales of batch norms."""
-    names = {
-        parameter_of(arguments(node)["weight"])
-        for node, operator in operators(channels.graph)
-        if operator == "batch_norm"
-    }
+    names = scales_of(channels)
     return [slot for slot in channels.slots if slot.parameter in names]
 
 

@@ -106,6 +106,8 @@ def test_other_budgets_criteria_and_protected_layers() -> None:
         ((*SMALL, "--size", "0.5"), 2, "give --target"),
         ((*SMALL, "--macs", "0.5", "--criterion", "taylor"), 2, "give --data DIR"),
         ((*SMALL, "--macs", "0.5", "--criterion", "tailor"), 2, "'tailor'"),
+        ((*SMALL, "--macs", "0.5", "--data", "digits"), 2, "l2 looks at no pictures"),
+        ((*SMALL, "--macs", "0.5", "--criterion", "taylor", "--data", "digits"), 2, "has 1000 outputs"),
         ((*SMALL, "--macs", "0.5", "--protect", "features.0.9"), 2, "or features.0.0"),
         (("squeezenet1.1", *SMALL[1:3], "--macs", "0.5", "--criterion", "batch-norm-scale"), 2, "has none"),
     ],

@@ -114,7 +114,7 @@ def test_channels_that_the_target_pads() -> None:
     network = nn.Sequential(nn.Conv2d(16, 20, 3, padding=1), nn.Conv2d(20, 10, 3, padding=1))
     found = advice_on(network, channel_multiple=8)["channels"]
     assert found.layers == ("0",)  # the last one's are the classes
-    assert "20 channels, computed as 24 (+20%)" in found.findings[0].what
+    assert "20 channels: 24 where a kernel fills the group (+20%)" in found.findings[0].what
     assert "channels" not in advice_on(network)
 
 

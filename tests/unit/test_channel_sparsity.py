@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -138,6 +139,19 @@ def test_without_batch_norms_their_penalty_is_refused() -> None:
     with pytest.raises(RejectedError, match="no batch norm scales a channel"):
         sparsified(model(normed=False), penalty="batch-norm")
     assert sparsified(model(normed=False)).lineage[-1].details["norm_share_after"] == 0
+
+
+@pytest.mark.parametrize("penalty", ["growing", "batch-norm"])
+def test_a_budget_out_of_reach_is_rejected_before_training(
+    penalty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = Mock()
+    monkeypatch.setattr("edgekit.stages.sparsify_channels.train", trained)
+    start = model()
+    options = SparsifyOptions.model_validate({"kind": "sparsify", "pattern": "channel", "penalty": penalty})
+    with pytest.raises(RejectedError, match="pruning cannot reach"):
+        Sparsify(options).apply(start, context(start, macs=1e-6))
+    trained.assert_not_called()
 
 
 @pytest.mark.parametrize(

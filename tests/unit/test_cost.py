@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import InputError
+from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost
+from edgekit.graph.memory_counters import MemoryAccessCounter
+from edgekit.graph.trace import trace
 from edgekit.model import Source
 from edgekit.zoo import build
 
@@ -149,3 +152,43 @@ def test_layers_sum_to_the_whole() -> None:
     assert names <= set(modules)
     assert math.prod(found.layers[-1].output_shape) == 10
     assert torch.Size(found.input_shape) == torch.Size((1, 3, 64, 64))
+
+
+class Pooled(nn.Module):
+    """A pooling that gives two tensors, of which one is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        largest: Tensor = self.conv(x).max(dim=1).values
+        return largest
+
+
+def test_an_operator_with_several_results_is_counted() -> None:
+    module = Pooled()
+    found = cost(module, (1, 3, 8, 8))
+    assert [layer.operator for layer in found.layers] == ["conv 3x3", "max"]
+    assert found.layers[1].memory_access_bytes == 4 * 64 * (8 + 1)
+    counter = MemoryAccessCounter(channel_graph(trace(module, (1, 3, 8, 8))), module)
+    assert counter() == found.memory_access_bytes
+
+
+class Scaled(nn.Module):
+    """A scale that is read as a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.s = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled: Tensor = self.conv(x) * self.s.item()
+        return scaled
+
+
+def test_a_number_takes_no_memory() -> None:
+    found = cost(Scaled(), (1, 3, 8, 8))
+    assert found.peak_activation_bytes == 4 * 64 * (4 + 4)
+    assert [layer.operator for layer in found.layers] == ["conv 1x1", "mul"]

@@ -1,4 +1,4 @@
-"""Channels that fill a kernel's vectors only in part."""
+"""Channels that are no multiple of what the target's file asks for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from edgekit.graph.cost import Cost
 
 
 def rule(multiple: int) -> Rule:
-    """What the target's kernels want."""
+    """What the target's file asks for; whether the vendor says so stands there."""
     return Rule(
-        "channels", f"the target's kernels compute {multiple} channels at a time", "the target's file"
+        "channels",
+        f"widths are best whole groups of {multiple} channels",
+        "the target's file, which says where that comes from",
     )
 
 
@@ -23,6 +25,9 @@ def unaligned(cost: Cost, multiple: int) -> list[Finding]:
             padded = -(-channels // multiple) * multiple
             more = padded / channels - 1
             findings.append(
-                Finding((layer.name,), f"{channels} channels, computed as {padded} (+{more:.0%})")
+                Finding(
+                    (layer.name,),
+                    f"{channels} channels: {padded} where a kernel fills the group (+{more:.0%})",
+                )
             )
     return findings

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from edgekit.errors import InputError
 from edgekit.graph.channels import ChannelGraph
 from edgekit.graph.importance import totals
+from edgekit.graph.refit import finite_tensor
 from edgekit.graph.trace import arguments, operators, parameter_of
 
 
@@ -18,10 +19,10 @@ def scale(module: nn.Module, channels: ChannelGraph) -> Tensor:
     `InputError` for a network without batch norm.
     """
     found, met = totals.zeros(channels), totals.zeros(channels)
-    scales = _scales(channels)
+    scales = scales_of(channels)
     for slot in channels.slots:
         if slot.parameter in scales:
-            gamma = totals.by_entry(totals.finite_parameter(module, slot.parameter).abs(), slot)
+            gamma = totals.by_entry(finite_tensor(module, slot.parameter).abs(), slot)
             totals.add(found, slot, gamma)
             totals.add(met, slot, torch.ones_like(gamma))
     if not bool(met.any()):
@@ -32,7 +33,7 @@ def scale(module: nn.Module, channels: ChannelGraph) -> Tensor:
     return torch.where(met > 0, found, torch.nan)
 
 
-def _scales(channels: ChannelGraph) -> set[str]:
+def scales_of(channels: ChannelGraph) -> set[str]:
     """The names of the batch norms' scales."""
     norms = (arguments(node) for node, operator in operators(channels.graph) if operator == "batch_norm")
     return {name for call in norms if (name := parameter_of(call["weight"])) is not None}

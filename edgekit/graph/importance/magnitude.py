@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from edgekit.graph.channels import ChannelGraph
 from edgekit.graph.importance import totals
+from edgekit.graph.refit import finite_tensor
 
 
 def l1(module: nn.Module, channels: ChannelGraph) -> Tensor:
@@ -28,7 +29,7 @@ def _norm(module: nn.Module, channels: ChannelGraph, size: Callable[[Tensor], Te
     for slot in channels.slots:
         if slot.parameter not in parameters:
             continue
-        weight = totals.finite_parameter(module, slot.parameter)
+        weight = finite_tensor(module, slot.parameter)
         if weight.dim() >= 2:
             norms = totals.by_entry(size(weight), slot)
             # A layer that carries each channel several times counts it once, by the mean of its entries.

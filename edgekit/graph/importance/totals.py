@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from edgekit.errors import InputError
 from edgekit.graph.channels import ChannelGraph, Slot
-from edgekit.graph.refit import tensor_of
 
 
 def by_entry(values: Tensor, slot: Slot) -> Tensor:
@@ -36,11 +34,3 @@ def relative_to_group(totals: Tensor, channels: ChannelGraph) -> Tensor:
         mean = totals[group.classes].mean()
         totals[group.classes] /= mean if mean > 0 else 1.0
     return totals
-
-
-def finite_parameter(module: nn.Module, name: str) -> Tensor:
-    """The parameter of that name; raises `InputError` where it holds NaN or infinity."""
-    value = tensor_of(module, name)
-    if not bool(torch.isfinite(value).all()):
-        raise InputError(f"{name} holds NaN or infinite weights", hint="train or load the network again")
-    return value
