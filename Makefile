@@ -12,7 +12,7 @@ test: .venv/installed-dev  ## Set up with the development extras, then run the w
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Two runs at a time, a core each. What a matrix that was cut off has finished stays: rm -r runs/matrix starts anew.
-test-matrix: .venv/installed-dev  ## Every family on every target, then the README's table of it; about two hours.
+test-matrix: .venv/installed-dev  ## Every family on five targets, then the README's table of it; about two hours.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
 	$(BIN)/python benchmarks/matrix.py
 
