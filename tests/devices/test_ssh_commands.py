@@ -134,7 +134,7 @@ def test_a_profile_is_measured_there(
     states = (latency["before"], *latency["between"], latency["after"])
     times = [float(state["facts"]["uptime_s"]) for state in states]
     assert times == sorted(times)
-    assert "warnings" in document
+    assert latency["stability"]
 
 
 def test_the_gate_runs_there(server: Server, convolution: Path) -> None:
@@ -144,8 +144,8 @@ def test_the_gate_runs_there(server: Server, convolution: Path) -> None:
     )
     document = json.loads(result.stdout)
     assert result.exit_code == 5, "so few pairs are inconclusive"
-    assert document["device"].startswith("ssh://127.0.0.1 (")
     (case,) = document["cases"]
+    assert case["device"].startswith("ssh://127.0.0.1 (")
     assert case["verdict"] == "inconclusive"
     assert case["pairs"] + len(case["set_aside"]) >= 1
     parity = next(check for check in case["checks"] if check["name"] == "parity_db")
