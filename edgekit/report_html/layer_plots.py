@@ -6,25 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from edgekit.report_html.svg import INK, MUTED, SERIES, UNITS_PER_INCH, Plot, drawing, inline
+from edgekit.report_html.bars import LEGEND, dress, frame, short, write_at_ends
+from edgekit.report_html.svg import SERIES, Plot, drawing, inline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from edgekit.report import LayerRow
 
-WIDTH: Final = 400
-"""Narrow, with large letters: a telephone shows the plot at four fifths of its size."""
-ROW: Final = 16
-"""Units of a layer's bar with its gap: its name fits in at the plot's font size."""
-LEGEND: Final = 44
-"""Above the bars, for two lines."""
-AXIS: Final = 30
-"""Below the bars."""
-FIGURES: Final = 60
-"""Right of the longest bar, for the number at its end."""
-NAME_LENGTH: Final = 26
-CHARACTER: Final = 6.1
 OTHER: Final = "other"
 
 
@@ -40,20 +29,14 @@ def layer_plot(
 
     Layers that cost nothing are left out; None where nothing is left.
     """
-    from matplotlib.figure import Figure
-
     rows = [layer for layer in layers if value(layer) > 0]
     if not rows:
         return None
     groups = _groups(layers)
     colours = dict(zip(dict.fromkeys(groups.values()), SERIES, strict=False))
     names = [short(row.name or f"({row.operator})") for row in rows]
-    left, height = CHARACTER * max(map(len, names)) + 10, ROW * len(rows) + LEGEND + AXIS
     with drawing():
-        figure = Figure(figsize=(WIDTH / UNITS_PER_INCH, height / UNITS_PER_INCH))
-        axes = figure.add_axes(
-            (left / WIDTH, AXIS / height, (WIDTH - left - FIGURES) / WIDTH, ROW * len(rows) / height)
-        )
+        figure, axes = frame(names)
         _bars(
             axes,
             names,
@@ -73,26 +56,10 @@ def _bars(
     colours: Sequence[str],
     text: Callable[[float], str],
 ) -> None:
-    places = range(len(names))
-    axes.barh(places, values, height=0.72, color=colours)
-    axes.set_yticks(places, names, fontsize=10)
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.barh(range(len(names)), values, height=0.72, color=colours)
+    dress(axes, names, text)
     axes.set_xlim(0, max(values))
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=9)
-    axes.xaxis.set_major_formatter(lambda tick, _: text(tick))
-    axes.locator_params(axis="x", nbins=4)
-    for place, amount in zip(places, values, strict=True):
-        axes.annotate(
-            text(amount),
-            (amount, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9.5,
-            color=MUTED,
-            annotation_clip=False,
-        )
+    write_at_ends(axes, values, [text(value) for value in values])
 
 
 def _legend(axes: Axes, colours: dict[str, str]) -> None:
@@ -100,15 +67,8 @@ def _legend(axes: Axes, colours: dict[str, str]) -> None:
 
     axes.legend(
         handles=[Patch(color=colour, label=short(group)) for group, colour in colours.items()],
-        ncols=2,
-        loc="upper right",
-        bbox_to_anchor=(1, 1),
         bbox_transform=axes.figure.transFigure,
-        borderaxespad=0,
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        handlelength=1,
+        **LEGEND,
         handleheight=0.8,
         handletextpad=0.4,
         columnspacing=1,
@@ -124,12 +84,6 @@ def _groups(layers: Sequence[LayerRow]) -> dict[str, str]:
     names = sorted(uses, key=lambda operator: (-macs[operator], -uses[operator], operator))
     own = names if len(names) <= len(SERIES) else names[: len(SERIES) - 1]
     return {operator: operator if operator in own else OTHER for operator in names}
-
-
-def short(name: str) -> str:
-    """Long paths lose their middle: what tells layers apart stands at both ends."""
-    half = NAME_LENGTH // 2
-    return name if len(name) <= NAME_LENGTH else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _describe(

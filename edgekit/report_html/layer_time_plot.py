@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.report_html.layer_plots import AXIS, CHARACTER, FIGURES, LEGEND, ROW, WIDTH, short
-from edgekit.report_html.svg import INK, MUTED, SERIES, UNITS_PER_INCH, Plot, drawing, inline
+from edgekit.report_html.bars import LEGEND, dress, frame, short, write_at_ends
+from edgekit.report_html.svg import SERIES, Plot, drawing, inline
 from edgekit.report_text import layer_times_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
 
     from edgekit.report import LayerTime, LayerTimes
 
@@ -23,62 +21,26 @@ def layer_time_plot(times: LayerTimes) -> Plot | None:
 
     Rows that have neither are left out.
     """
-    from matplotlib.figure import Figure
-
     rows = [row for row in times.rows if row.time_ns or row.macs]
     if not times.total_ns:
         return None
     names = [short(row.name) for row in rows]
-    left, height = CHARACTER * max(map(len, names)) + 10, ROW * len(rows) + LEGEND + AXIS
+    time, macs = (
+        [_percent(row.time_ns, times.total_ns) for row in rows],
+        [_percent(row.macs or 0, times.macs) for row in rows],
+    )
     with drawing():
-        figure = Figure(figsize=(WIDTH / UNITS_PER_INCH, height / UNITS_PER_INCH))
-        axes = figure.add_axes(
-            (left / WIDTH, AXIS / height, (WIDTH - left - FIGURES) / WIDTH, ROW * len(rows) / height)
-        )
+        figure, axes = frame(names)
         for shift, colour, label, shares in (
-            (-0.18, TIME, "of the time", [_percent(row.time_ns, times.total_ns) for row in rows]),
-            (0.18, MACS, "of the MACs", [_percent(row.macs or 0, times.macs) for row in rows]),
+            (-0.18, TIME, "of the time", time),
+            (0.18, MACS, "of the MACs", macs),
         ):
             axes.barh([place + shift for place in range(len(rows))], shares, 0.34, color=colour, label=label)
-        _figures(axes, rows, times)
-        _dress(axes, names)
+        write_at_ends(axes, list(map(max, time, macs)), [_milliseconds(row.time_ns) for row in rows])
+        dress(axes, names, lambda tick: f"{tick:g} %")
+        axes.legend(bbox_transform=axes.figure.transFigure, **LEGEND)
         return inline(
             figure, name="layer-times", title="Time of each layer", description=_describe(rows, times)
-        )
-
-
-def _dress(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=10)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=9)
-    axes.xaxis.set_major_formatter(lambda tick, _: f"{tick:g} %")
-    axes.locator_params(axis="x", nbins=4)
-    axes.legend(
-        ncols=2,
-        loc="upper right",
-        bbox_to_anchor=(1, 1),
-        bbox_transform=axes.figure.transFigure,
-        borderaxespad=0,
-        frameon=False,
-        fontsize=10,
-        labelcolor=INK,
-        handlelength=1,
-    )
-
-
-def _figures(axes: Axes, rows: Sequence[LayerTime], times: LayerTimes) -> None:
-    """The time itself, at the end of the longer bar."""
-    for place, row in enumerate(rows):
-        axes.annotate(
-            _milliseconds(row.time_ns),
-            (max(_percent(row.time_ns, times.total_ns), _percent(row.macs or 0, times.macs)), place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9.5,
-            color=MUTED,
-            annotation_clip=False,
         )
 
 
