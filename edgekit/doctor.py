@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgekit import runtimes
-from edgekit.devices import Answer, Device, Failure, Job, TimesOnly, open_device
+from edgekit.devices import HERE, Answer, Device, Failure, Job, TimesOnly, open_device
+from edgekit.devices.state import UNKNOWN
 from edgekit.errors import MissingError
 from edgekit.frozen import Frozen
 
@@ -25,7 +26,6 @@ PACKAGES = {
     "ai-edge-quantizer": "litert",
     "huggingface-hub": "hub",
 }
-HERE, UNKNOWN = "local", "unknown"
 # Where JetPack and NVIDIA's Debian packages put it, outside the PATH.
 TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
 APT = "on a Jetson: sudo apt-get install tensorrt (elsewhere an engine is built on the device)"

@@ -101,8 +101,9 @@ class Profile(Frozen):
     @property
     def mad_ms(self) -> float:
         """The median absolute deviation of all samples from their median: half of them lie nearer."""
-        samples = np.asarray(self.samples_ns, dtype=np.float64)
-        return float(np.median(np.abs(samples - np.median(samples)))) / 1e6
+        from scipy.stats import median_abs_deviation
+
+        return float(median_abs_deviation(self.samples_ns)) / 1e6
 
     @property
     def stability(self) -> str:

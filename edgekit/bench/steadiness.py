@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from edgekit.devices.state import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edgekit.measurement import DeviceState
 
-UNKNOWN = "unknown"
 STEADY = (
     "governor",
     "max_clock_mhz",

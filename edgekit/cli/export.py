@@ -70,17 +70,15 @@ def export(
             raise InputError(
                 "--license without --bundle", hint="only a bundle states a licence: add --bundle"
             )
+        described = {
+            "--weights": weights is not None,
+            "--input-size": input_size is not None,
+            "--width": width != Request.width,
+            "--factory-arg": bool(factory_arg),
+            "--task": task is not None,
+        }
         if Path(subject).is_dir():
-            _refuse(
-                subject,
-                {
-                    "--weights": weights is not None,
-                    "--input-size": input_size is not None,
-                    "--width": width != Request.width,
-                    "--factory-arg": bool(factory_arg),
-                    "--task": task is not None,
-                },
-            )
+            _refuse(subject, described)
         network = partial(
             open_network,
             subject,
@@ -93,22 +91,13 @@ def export(
         )
         if bundle:
             told = export_bundle(
-                subject,
-                network,
-                target=target,
-                out=out,
-                licence=licence,
-                force=force,
-                progress=shown(),
+                subject, network, target=target, out=out, licence=licence, force=force, progress=shown()
             )
             document = {"folder": str(out), "zip": str(zip_of(out)), **told.model_dump(mode="json")}
         else:
             found = write(network, target=target, out=out, force=force, progress=shown())
-            document = {
-                "folder": str(found.folder),
-                "size_bytes": found.size_bytes,
-                **found.manifest.model_dump(mode="json"),
-            }
+            about = {"folder": str(found.folder), "size_bytes": found.size_bytes}
+            document = about | found.manifest.model_dump(mode="json")
         sink.show(document, lambda console: print_facts(console, document))
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgekit.measurement import DeviceState
 
 Array = np.ndarray[Any, Any]
+HERE = "local"
+"""The URI of the machine that runs edgekit."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def answering(device: Device) -> Device:
     """
     if not isinstance(device, TimesOnly):
         return device
-    return open_device("local")
+    return open_device(HERE)
 
 
 def open_device(uri: str) -> Device:

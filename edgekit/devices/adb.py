@@ -23,6 +23,7 @@ from edgekit.devices.adb_session import Session
 from edgekit.devices.adb_state import ask_state
 from edgekit.devices.benchmark_model import Reading, UnknownOutputError
 from edgekit.devices.child import signal_name
+from edgekit.devices.runner import load_runtime
 from edgekit.errors import InputError, MissingError
 from edgekit.measurement import DeviceState
 
@@ -183,7 +184,7 @@ class Adb(TimesOnly):
         return adb_answer.latency(readings, self._counted[digest], cores=cores, version=self._tool.version)
 
     def _probe(self, job: Job) -> Answer | Failure:
-        runtime = adb_answer.load_runtime(job.runtime)
+        runtime = load_runtime(job.runtime)
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             model = Path(folder) / "tiny"
             model.write_bytes(adb_answer.tiny_model(runtime))
@@ -233,7 +234,7 @@ def _unfit(job: Job) -> Failure | None:
 
     Raises `InputError` for another runtime or an injected slowdown.
     """
-    runtime = adb_answer.load_runtime(job.runtime)
+    runtime = load_runtime(job.runtime)
     if runtime.NAME != adb_answer.RUNTIME:
         raise InputError(
             f"{runtime.NAME} does not run over adb: benchmark_model runs LiteRT files alone",

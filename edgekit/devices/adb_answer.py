@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.devices import Answer, Failure
 from edgekit.devices.local import Local
-from edgekit.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import ModuleType
 
     from edgekit.devices import Array, Job
@@ -29,16 +26,6 @@ ONE_INFERENCE = {"warmup_seconds": 0.0, "min_seconds": 0.0, "max_seconds": 0.0, 
 
 Counts = Mapping[str, Any]
 """Operators by type, and how the weighted ones compute: `COUNTED`."""
-
-
-def load_runtime(path: Path) -> ModuleType:
-    """A runtime's file, which imports nothing heavy; raises `InputError` where it is none."""
-    spec = importlib.util.spec_from_file_location("edgekit_runtime", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no runtime's file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def tiny_model(runtime: ModuleType) -> bytes:

@@ -205,7 +205,7 @@ def _locked(path: Path, holder: str) -> Iterator[str | None]:
 
 @contextmanager
 def _session_folder(sessions: Path) -> Iterator[Path]:
-    """A folder for this session; those that lie there are of agents that were killed: the lock says so."""
+    """A folder for as long as the lock is held; those that lie there are of agents that were killed."""
     if sessions.exists():
         _end_jobs_in(sessions)
         shutil.rmtree(sessions, ignore_errors=True)

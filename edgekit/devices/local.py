@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.devices import Answer, Array, Failure, Job, runner
+from edgekit.devices import HERE, Answer, Array, Failure, Job, runner
 from edgekit.devices.child import Work, run, run_together
 from edgekit.devices.outcome import read_outcome
 from edgekit.devices.state import cpu_name, read_state
@@ -20,7 +20,7 @@ from edgekit.measurement import DeviceState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SCHEME = "local"
+SCHEME = HERE
 
 
 def open_uri(uri: str) -> Local:

@@ -43,7 +43,7 @@ def main(job_path: Path) -> None:
         "layers": layers,
     }
     phase("loading the runtime")
-    runtime = _load(folder / job["runtime"])
+    runtime = load_runtime(folder / job["runtime"])
     told = modes[job["mode"]](runtime, job, folder)
     _write(answer_path, {**told, "version": runtime.version(), "numpy": np.__version__})
 
@@ -251,7 +251,8 @@ def _finite(outputs: np.ndarray[Any, Any]) -> None:
         raise ArithmeticError(f"{wrong} of {outputs.size} outputs are not finite numbers")
 
 
-def _load(path: Path) -> ModuleType:
+def load_runtime(path: Path) -> ModuleType:
+    """A runtime's file as a module; raises `ImportError` where it is no Python file."""
     spec = importlib.util.spec_from_file_location("edgekit_runtime", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")

@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 import weakref
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,14 +186,14 @@ class Session:
         )
 
     def _exchange(self, *messages: object, doing: str, timeout_s: float) -> dict[str, Any]:
-        """Write, then wait for one line; whatever is wrong, this session ends with it."""
-        try:
+        """Write, then wait for one line; whatever is wrong, the connection ends with it."""
+        with ExitStack() as unanswered:
+            # Ctrl-C too: a reply that comes later would be taken for another's.
+            unanswered.callback(self.close)
             for message in messages:
                 self._write(json.dumps(message).encode() + b"\n", doing, timeout_s)
             answer = self._read(time.monotonic() + timeout_s, doing)
-        except BaseException:  # Ctrl-C too: a reply that comes later would be taken for another's
-            self.close()
-            raise
+            unanswered.pop_all()
         self._asked_at = time.monotonic()
         return answer
 

@@ -27,15 +27,14 @@ def file_graph(path: Path) -> FileGraph:
     Raises `MissingError` without onnx, `InputError` where sizes are open or products unknown.
     """
     onnx = optional.load("onnx", extra="onnx")
+    decode_error = optional.load("google.protobuf.message", extra="onnx").DecodeError
     try:
         model = onnx.load(str(path))
         _close_batch(model, path)
         model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, ValueError) as error:
         raise InputError(f"{path} cannot be read as ONNX: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # protobuf's own error has no public base that is the same in all versions
-        if type(error).__name__ != "DecodeError":
-            raise
+    except decode_error as error:
         raise InputError(f"{path} is not an ONNX file") from error
     return _Reader(OnnxFile(model), path).read()
 

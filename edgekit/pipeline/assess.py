@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Protocol, compare, fastest, float_candidates, predict_split
 from edgekit.data.split import Split
+from edgekit.devices import HERE
 from edgekit.errors import InputError, MeasurementError
 from edgekit.exporters import export
 from edgekit.files import new_folder
@@ -20,7 +21,7 @@ from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.job import Job
-from edgekit.pipeline.place import HERE, int8_options, place_of, proxy_of
+from edgekit.pipeline.place import int8_options, place_of, proxy_of
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
 from edgekit.stages import RejectedError

@@ -13,7 +13,7 @@ from edgekit.bundle import Told, check_format, write_bundle, zipped
 from edgekit.bundle.archive import holds
 from edgekit.bundle.figures import Figures, figures
 from edgekit.bundle.manifest import SUMS, BundleManifest, is_bundle, read_manifest
-from edgekit.devices import open_device
+from edgekit.devices import HERE, open_device
 from edgekit.errors import InputError
 from edgekit.model import Model
 from edgekit.pipeline.exporting import export
@@ -102,9 +102,8 @@ def _of_run(report: Report, artifact: ArtifactFolder, licence: str | None) -> To
 
 def _write(artifact: ArtifactFolder, told: Told, out: Path) -> None:
     with files.new_folder(out) as temporary:
-        write_bundle(artifact, told, temporary, open_device("local"))
+        write_bundle(artifact, told, temporary, open_device(HERE))
         content = zipped(temporary)
-        zip_of(out).unlink(
-            missing_ok=True
-        )  # before the folder's turn: a new folder never lies beside an old zip
+        # Before the folder's turn: a new folder never lies beside an old zip.
+        zip_of(out).unlink(missing_ok=True)
     files.write_bytes(zip_of(out), content)

@@ -12,12 +12,12 @@ from edgekit.bundle.manifest import check_lines
 from edgekit.data import load_data
 from edgekit.data.random import random_data
 from edgekit.data.split import Data
-from edgekit.devices import open_device
+from edgekit.devices import HERE, open_device
 from edgekit.errors import InputError
 from edgekit.exporters import check_packages
 from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
-from edgekit.pipeline.place import HERE, place_of
+from edgekit.pipeline.place import place_of
 from edgekit.progress import Progress
 from edgekit.recipe import Budget, Recipe, load_recipe
 from edgekit.request import Request

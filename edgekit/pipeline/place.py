@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgekit import runtimes
-from edgekit.devices import Device, answering, open_device
+from edgekit.devices import HERE, Device, answering, open_device
 from edgekit.progress import Progress
 from edgekit.target import Target
-
-HERE = "local"
 
 
 @dataclass(frozen=True)

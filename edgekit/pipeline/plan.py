@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import torch
 
 from edgekit.checkpoint import WEIGHTS
+from edgekit.devices import HERE
 from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
-from edgekit.pipeline.place import HERE, place_of
+from edgekit.pipeline.place import place_of
 from edgekit.recipe import Stage
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device

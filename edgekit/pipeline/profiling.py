@@ -94,10 +94,10 @@ def profile(
     open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
-    if path.is_file() and path.suffix != SUFFIX and not (path.parent / MANIFEST).is_file():
-        static = static_of_file(path, goal)
-        return _joined(path.name, goal, static, None)
-    if path.is_dir() or (path.is_file() and path.suffix != SUFFIX):
+    file = path.is_file() and path.suffix != SUFFIX
+    if file and not (path.parent / MANIFEST).is_file():
+        return _joined(path.name, goal, static_of_file(path, goal), None)
+    if file or path.is_dir():
         artifact = load_artifact(path)
         counted = _counted(artifact, goal, bench.progress)
         return _joined(artifact.manifest.model, goal, counted, bench.file(artifact, layers_of_run(path)))

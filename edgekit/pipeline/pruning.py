@@ -125,7 +125,18 @@ def prune(
         width=width,
         seed=seed,
     )
-    network = _in_float(network, show)
+    pruned, report = _pruned(_in_float(network, show), options, goal, data, show)
+    drawing = drawn(pruned) if out or svg else ""
+    if out is not None:
+        _save(pruned, drawing, out)
+    if svg is not None:
+        files.write_text(svg, drawing)
+    return report
+
+
+def _pruned(
+    network: Model, options: PruneOptions, goal: Target | None, data: Path | None, show: Progress
+) -> tuple[Pruned, PruningReport]:
     graph = trace(network.module, network.input_shape)
     before, channels = cost_of_graph(graph, network.module, network.input_shape), channel_graph(graph)
     file_bytes = _file_bytes(goal) if goal is not None and options.size is not None else None
@@ -144,15 +155,12 @@ def prune(
         )
     else:
         pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
-    drawing = drawn(pruned) if out or svg else ""
-    if out is not None:
-        _save(pruned, drawing, out)
-    if svg is not None:
-        files.write_text(svg, drawing)
     after = cost(pruned.model.module, before.input_shape)
     left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
     spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
-    return _report(pruned, before=before, after=after, spent=spent, options=options, multiple=multiple)
+    return pruned, _report(
+        pruned, before=before, after=after, spent=spent, options=options, multiple=multiple
+    )
 
 
 def _in_float(network: Model, progress: Progress) -> Model:

@@ -54,9 +54,7 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     )
     write_page(report, folder.path)
     report.write(folder.path)
-    if (
-        assessor.job.bundled
-    ):  # last: where it fails, the run is finished, and --resume writes the bundle alone
+    if assessor.job.bundled:  # last: where it fails the run is finished, and --resume writes the bundle alone
         assessor.progress.say("writing the bundle")
         bundle_run(report, shipped.artifact, lambda: shipped.model, assessor.job.target, folder.path)
     return report

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgekit.artifact import MANIFEST, load_artifact
+from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import predict
 from edgekit.bundle import verify_bundle
 from edgekit.bundle.archive import SUFFIX
@@ -67,9 +67,11 @@ def verify(
     where = answers_on(device, progress or Silent())
     if is_bundle(path) or path.suffix == SUFFIX:
         return _bundle(path, where)
-    found = _artifact(path, where, threads)
-    rival = load_artifact(path).folder / "float"
-    parts = [found, *([_artifact(rival, where, threads)] if (rival / MANIFEST).is_file() else [])]
+    artifact = load_artifact(path)
+    found = _artifact(artifact, _least(path), where, threads)
+    parts, rival = [found], artifact.folder / "float"
+    if (rival / MANIFEST).is_file():
+        parts.append(_artifact(load_artifact(rival), ENOUGH_DB, where, threads))
     if _has_bundle(path):
         parts.append(_bundle(path / FOLDER, where))
         check_zip(zip_of(path / FOLDER), path / FOLDER)
@@ -97,16 +99,14 @@ def _bundles(report: Report) -> bool:
     return bool(report.target.get("bundle")) and report.model["input_shape"][0] == 1
 
 
-def _artifact(path: Path, device: Device, threads: int) -> Verification:
-    artifact = load_artifact(path)
+def _artifact(artifact: ArtifactFolder, least_db: float, device: Device, threads: int) -> Verification:
     manifest = artifact.manifest
     inputs, expected = artifact.parity()
     options = dict(manifest.runtime_options)
     runtime = RUNTIME_OF[manifest.format]
     decibels = sqnr_db(expected, predict(artifact, runtime, inputs, device, threads=threads, options=options))
-    least = _least(path)
     name = f"{manifest.precision} {manifest.model_file} in {runtime}"
-    answer = KnownAnswer(name, decibels, least, "dB", decibels >= least)
+    answer = KnownAnswer(name, decibels, least_db, "dB", decibels >= least_db)
     return Verification(manifest.model, len(manifest.sha256), (answer,))
 
 
