@@ -36,6 +36,7 @@ SLOWEST_BYTES_S = 50_000
 """A bad wireless link: while files are sent or fetched, nobody asks for anything."""
 LOCK_WAIT_S = 5
 """An earlier session may just be ending."""
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 MARK = "edgekit-agent "
 """Begins each line of ours: a shell's start files may print too."""
 
@@ -62,8 +63,11 @@ def main() -> None:
             store = Store(root / "store")
             try:
                 with _session_folder(root / "sessions") as folder:
-                    reply({"system_python": _system_python()})
-                    _serve(Agent(store, folder), asked, reply)
+                    try:
+                        reply({"system_python": _system_python()})
+                        _serve(Agent(store, folder), asked, reply)
+                    finally:
+                        _ignore_signals()
             finally:
                 store.evict()
     except (OSError, RuntimeError) as error:  # a full or read-only disk, no home
@@ -171,14 +175,19 @@ def _asked(stream: IO[bytes]) -> queue.Queue[Message]:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def end(number: int, _: object) -> None:
-        for kind in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(kind, signal.SIG_IGN)  # cleaning up is not interrupted
+        _ignore_signals()
         raise SystemExit(128 + number)
 
-    for kind in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for kind in ENDING:
         signal.signal(kind, end)
     threading.Thread(target=read, daemon=True).start()
     return requests
+
+
+def _ignore_signals() -> None:
+    """Cleaning up is not interrupted: a reply to nobody may start it, and the end of stdin is told just after."""
+    for kind in ENDING:
+        signal.signal(kind, signal.SIG_IGN)
 
 
 @contextmanager

@@ -238,10 +238,16 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_device_that_hangs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent is stopped: it answers nothing, and neither does it end."""
+    """The agent is stopped: it answers nothing, and neither does it end.
+
+    Once it goes on, its reply reaches nobody and stdin has ended, both at once: what it left is removed all the same.
+    """
     device = server.connect()
     device.state()
     (stopped,) = server.agents()
+    (folder,) = server.sessions()
+    for place in range(5000):  # removing them takes a while
+        (folder / str(place)).touch()
     os.kill(stopped, signal.SIGSTOP)
     monkeypatch.setattr(ssh_session, "ANSWER_S", 1.0)
     monkeypatch.setattr(ssh_session, "END_S", 0.5)
