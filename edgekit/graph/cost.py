@@ -89,9 +89,10 @@ def counted(graph: fx.GraphModule, sizes: Mapping[str, int], input_shape: Shape,
     moments = schedule(graph, width)
     peak = max(moments, key=lambda moment: moment.live_bytes, default=None)
     live = {moment.node: moment.live_bytes for moment in moments}
-    layers = Counter(sizes, input_shape, width, live).layers(graph)
+    fields = receptive_fields(graph)
+    layers = Counter(sizes, input_shape, width, live, fields).layers(graph)
     macs, moved = sum(layer.macs for layer in layers), sum(layer.memory_access_bytes for layer in layers)
-    rows, columns = zip(*(field.size for field in receptive_fields(graph).values()), strict=True)
+    rows, columns = zip(*(field.size for field in fields.values()), strict=True)
     return Cost(
         input_shape=tuple(input_shape),
         params=sum(sizes.values()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import fx
 
 from edgekit.graph.macs import multiply_accumulates
-from edgekit.graph.receptive_field import NOTHING, receptive_fields
+from edgekit.graph.receptive_field import NOTHING, Field
 from edgekit.graph.trace import Shape, arguments, layer_of, operators, parameter_of, shape_of
 from edgekit.graph.traffic import (
     ACTIVATIONS,
@@ -93,10 +93,11 @@ class Counter:
     width: Width
     live: Mapping[fx.Node, int]
     """The bytes that are alive at each call."""
+    fields: Mapping[fx.Node, Field]
+    """What each call sees of the input."""
 
     def layers(self, graph: fx.GraphModule) -> tuple[Layer, ...]:
         """The layers in the graph's order."""
-        fields = receptive_fields(graph)
         layers: list[Layer] = []
         origins: dict[fx.Node, tuple[int, ...]] = {}
         for node, operator in operators(graph):
@@ -111,7 +112,7 @@ class Counter:
                     layers[after[-1]] = replace(last, elementwise_operations=more)
                 continue
             origins[node] = (len(layers),)
-            extent = fields.get(node, NOTHING).extent(self.input_shape)
+            extent = self.fields.get(node, NOTHING).extent(self.input_shape)
             layers.append(replace(self._layer(node, operator), receptive_field=extent, after=after))
         return tuple(layers)
 
@@ -126,9 +127,10 @@ class Counter:
         weight_bytes = sum(self.sizes[name] * self.width(value) for name, value in weights.items())
         read, written = read_bytes(node, self.width), written_bytes(node, self.width)
         moved = read + weight_bytes + written
+        shape = _weights(node, operator)
         return Layer(
             name=layer_of(node),
-            operator=_kind(node, operator),
+            operator=_kind(operator, shape),
             output_shape=shape_of(node),
             params=sum(self.sizes[name] for name in weights),
             macs=macs,
@@ -142,7 +144,7 @@ class Counter:
             live_bytes=self.live[node],
             receptive_field=(1, 1),
             after=(),
-            weights=_weights(node, operator),
+            weights=shape,
         )
 
 
@@ -175,9 +177,8 @@ def _pair(values: int | list[int] | tuple[int, ...]) -> Shape:
     return values[0], values[-1]
 
 
-def _kind(node: fx.Node, operator: str) -> str:
+def _kind(operator: str, found: Weights | None) -> str:
     """`conv2d` split into what runtimes treat differently: pointwise, depthwise, grouped."""
-    found = _weights(node, operator)
     if operator != "conv2d" or found is None:
         return operator
     prefix = "depthwise" if found.is_depthwise else "grouped conv" if found.groups > 1 else "conv"

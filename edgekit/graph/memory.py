@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from torch import fx
@@ -64,7 +64,7 @@ def lifetimes(graph: fx.GraphModule, absent: Collection[fx.Node] = ()) -> Lifeti
 
 def _owners(graph: fx.GraphModule, steps: list[tuple[fx.Node, str]]) -> dict[fx.Node, fx.Node]:
     """Each value → the value whose buffer it lies in."""
-    whole = _views(graph, steps, FREE)
+    whole = _views(graph, steps)
     last_reader = _last_readers(graph, steps, whole)
     owner = {node: node for node in graph.graph.find_nodes(op="placeholder")}
     for step, (node, operator) in enumerate(steps):
@@ -74,14 +74,12 @@ def _owners(graph: fx.GraphModule, steps: list[tuple[fx.Node, str]]) -> dict[fx.
     return owner
 
 
-def _views(
-    graph: fx.GraphModule, steps: list[tuple[fx.Node, str]], views: Container[str]
-) -> dict[fx.Node, fx.Node]:
+def _views(graph: fx.GraphModule, steps: list[tuple[fx.Node, str]]) -> dict[fx.Node, fx.Node]:
     """Each value → the one that it is a view of, or itself."""
     whole = {node: node for node in graph.graph.find_nodes(op="placeholder")}
     for node, operator in steps:
         source = next((value for value in node.all_input_nodes if value in whole), None)
-        whole[node] = whole[source] if source is not None and operator in views else node
+        whole[node] = whole[source] if source is not None and operator in FREE else node
     return whole
 
 

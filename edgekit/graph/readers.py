@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.graph.channels import ChannelGraph
-from edgekit.graph.labels.value import label
 from edgekit.graph.trace import layer_of
 
 
@@ -34,7 +33,7 @@ def readers(channels: ChannelGraph) -> tuple[Reader, ...]:
         seen[node] = reads
         if node.op == "call_function" and (tokens := _made(channels, node)) is not None:
             depth = max((found[place].depth + 1 for place in reads), default=0)
-            classes = channels.found.classes[label(tokens).flatten()]
+            classes = channels.classes_of(tokens).flatten()
             found.append(Reader(layer_of(node), depth, classes, tuple(sorted(reads))))
             seen[node] = frozenset((len(found) - 1,))
     return tuple(found)

@@ -27,8 +27,8 @@ from edgekit.pipeline.pruning_svg import drawn
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
 from edgekit.request import Size
-from edgekit.stages.evidence import evidence_of
-from edgekit.stages.pruning import Pruned, Ranking, figures, kept_already, prune_to_file
+from edgekit.stages.evidence import ranking_of
+from edgekit.stages.pruning import Pruned, Ranking, figures, kept_already
 from edgekit.stages.pruning import prune as prune_model
 from edgekit.target import Target, load_target
 
@@ -144,17 +144,14 @@ def _pruned(
     allowed = _allowed(options, start)
     show.say(f"pruning {network.name} to {', '.join(said(name, most) for name, most in allowed.items())}")
     multiple, ranking = goal.channel_multiple if goal else 1, _ranking(options, network, data, show)
-    if file_bytes:
-        pruned = prune_to_file(
-            network,
-            allowed=allowed,
-            multiple=multiple,
-            ranking=ranking,
-            channels=channels,
-            file_bytes=file_bytes,
-        )
-    else:
-        pruned = prune_model(network, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
+    pruned = prune_model(
+        network,
+        allowed=allowed,
+        multiple=multiple,
+        ranking=ranking,
+        channels=channels,
+        file_bytes=file_bytes,
+    )
     after = cost(pruned.model.module, before.input_shape)
     left = figures(after) | ({"size": file_bytes(pruned.model)} if file_bytes else {})
     spent = {name: Spent(start[name], left[name], most) for name, most in allowed.items()}
@@ -198,7 +195,7 @@ def _check(options: PruneOptions, goal: Target | None, data: Path | None) -> Non
 
 
 def _ranking(options: PruneOptions, network: Model, data: Path | None, progress: Progress) -> Ranking:
-    evidence = None
+    pictures = None
     if options.criterion in LOOK_AT_PICTURES:
         pictures = load_data(data, task=network.task, preprocessing=network.preprocessing, progress=progress)
         if network.labels and pictures.labels and pictures.labels != network.labels:
@@ -209,8 +206,7 @@ def _ranking(options: PruneOptions, network: Model, data: Path | None, progress:
                 f"{data} has {len(pictures.labels)} classes, and {network.name} has {outputs} outputs",
                 hint="give the data it learned, or choose --criterion reconstruction, which looks at no classes",
             )
-        evidence = evidence_of(pictures, network.task, options.samples)
-    return Ranking(options.criterion, options.scope, options.protect, evidence)
+    return ranking_of(options, pictures, network.task)
 
 
 def _file_bytes(goal: Target) -> Callable[[Model], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,9 +13,9 @@ from edgekit.graph.smaller import smaller_graph
 from edgekit.graph.trace import trace
 from edgekit.metrics import metric_of
 from edgekit.model import Event, Model
-from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, RecoverOptions, Resource, allowance
+from edgekit.recipe import PruneOptions, RecoverOptions, Resource, allowance
 from edgekit.stages import Context, RejectedError, need_labels
-from edgekit.stages.evidence import evidence_of
+from edgekit.stages.evidence import ranking_of
 from edgekit.stages.pruning import (
     Pruned,
     Ranking,
@@ -23,7 +23,6 @@ from edgekit.stages.pruning import (
     figures,
     kept_already,
     prune,
-    prune_to_file,
     widths,
 )
 from edgekit.stages.recover import Recover
@@ -51,7 +50,9 @@ class Prune:
         graph = trace(model.module, model.input_shape)
         now = self._figures(model, context, cost_of_graph(graph, model.module, model.input_shape))
         first = context.baseline
-        start = self._figures(first, context, cost(first.module, model.input_shape))
+        start = (
+            now if first is model else self._figures(first, context, cost(first.module, model.input_shape))
+        )
         allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
         if kept := kept_already(now, allowed):
             raise RejectedError(kept)
@@ -73,6 +74,7 @@ class Prune:
     ) -> Model:
         """Step by step to the budgets, each an equal share of the way; the network is exported once."""
         steps, current = self.options.steps, model
+        ranking = ranking_of(self.options, context.data, model.task)
         before = widths(channels)
         done: list[tuple[Pruned, str]] = []
         for step in range(1, steps):
@@ -82,46 +84,38 @@ class Prune:
                 goal["size"] = (
                     stored * goal["size"] // (goal["size"] + (now["size"] - allowed["size"]) // steps)
                 )
-            pruned = self._step(current, context, goal, channels, to_file=False)
+            pruned = _step(current, context, goal, ranking, channels=channels)
             channels = smaller_graph(current.module, pruned.channels, pruned.removed)
             between = RecoverOptions(kind="recover", epochs=self.options.epochs_between)
             current = Recover(between).apply(pruned.model, context)
             done.append((pruned, _said(step, pruned, current)))
-        pruned = self._step(current, context, allowed, channels, to_file="size" in allowed)
+        file_bytes = context.file_bytes if "size" in allowed else None
+        pruned = _step(current, context, allowed, ranking, channels=channels, file_bytes=file_bytes)
         return _as_one(model, pruned, before, done)
 
-    def _step(
-        self,
-        model: Model,
-        context: Context,
-        allowed: Mapping[Resource, int],
-        channels: ChannelGraph,
-        *,
-        to_file: bool,
-    ) -> Pruned:
-        options, multiple = self.options, context.target.channel_multiple
-        evidence = (
-            evidence_of(context.data, model.task, options.samples)
-            if options.criterion in LOOK_AT_PICTURES
-            else None
+
+def _step(
+    model: Model,
+    context: Context,
+    allowed: Mapping[Resource, int],
+    ranking: Ranking,
+    *,
+    channels: ChannelGraph,
+    file_bytes: Callable[[Model], int] | None = None,
+) -> Pruned:
+    pruned = prune(
+        model,
+        allowed=allowed,
+        multiple=context.target.channel_multiple,
+        ranking=ranking,
+        channels=channels,
+        file_bytes=file_bytes,
+    )
+    if pruned.removal.rewritten:
+        raise RejectedError(
+            f"only its exported graph could be pruned, and a run keeps modules: {pruned.removal.rewritten}"
         )
-        ranking = Ranking(options.criterion, options.scope, options.protect, evidence)
-        if to_file:
-            pruned = prune_to_file(
-                model,
-                allowed=allowed,
-                multiple=multiple,
-                ranking=ranking,
-                file_bytes=context.file_bytes,
-                channels=channels,
-            )
-        else:
-            pruned = prune(model, allowed=allowed, multiple=multiple, ranking=ranking, channels=channels)
-        if pruned.removal.rewritten:
-            raise RejectedError(
-                f"only its exported graph could be pruned, and a run keeps modules: {pruned.removal.rewritten}"
-            )
-        return pruned
+    return pruned
 
 
 def _said(step: int, pruned: Pruned, recovered: Model) -> str:

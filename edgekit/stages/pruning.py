@@ -82,65 +82,74 @@ def prune(
     multiple: int,
     ranking: Ranking = BY_WEIGHTS,
     channels: ChannelGraph | None = None,
+    file_bytes: Callable[[Model], int] | None = None,
 ) -> Pruned:
-    """Remove the least important channels until no more than `allowed` is left; `size` is that of float weights.
+    """Remove the least important channels until no more than `allowed` is left.
 
-    Widths stay multiples of `multiple`; a sparsity pattern is projected anew, in the final channel order.
-    `channels`, where they are known, save the export. Raises `BudgetError` where a budget is out of reach and
-    `InputError` where nothing can be pruned, or the criterion does not apply.
+    `size` is that of float weights, or with `file_bytes` that of the file that a model makes. Widths stay multiples
+    of `multiple`; a sparsity pattern is projected anew, in the final channel order. `channels`, where they are known,
+    save the export. Raises `BudgetError` where a budget is out of reach (a file's: with the bytes of the smallest)
+    and `InputError` where nothing can be pruned, or the criterion does not apply.
     """
     module = model.module
-    known = channels or channel_graph(trace(module, model.input_shape))
-    free = protect(known, module, ranking.protected)
+    free = protect(channels or channel_graph(trace(module, model.input_shape)), module, ranking.protected)
     scores = importance(module, free, ranking.criterion, ranking.evidence)
-    choice = choose(free, module, scores, allowed, multiple=multiple, scope=ranking.scope)
-    removal = remove_channels(module, free, choice.removed)
-    sparsity = {
-        layer: pattern for layer, pattern in model.sparsity.items() if _fits(removal.module, layer, pattern)
-    }
-    project(removal.module, sparsity)
-    details: dict[str, Detail] = {
-        "criterion": ranking.criterion,
-        "scope": ranking.scope,
-        **_removal_details(free, module, choice.removed),
-        # A file's size is reached through that of its weights.
-        **{f"{'weight_bytes' if name == 'size' else name}_allowed": most for name, most in allowed.items()},
-        "channel_multiple": multiple,
-        "masked_difference": removal.difference,
-        "not_judged": _not_judged(free, scores),
-        "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
-    }
-    every = sum(len(group.classes) for group in free.groups)
-    event = Event(
-        stage="prune", summary=f"{len(choice.removed)} channels of {every} removed", details=details
-    )
-    return Pruned(model.after(event, module=removal.module, sparsity=sparsity), removal, free, choice)
+    ranked = _Ranked(model, free, scores, ranking, multiple)
+    if file_bytes is None:
+        return ranked.prune(allowed)
+    return _to_file(ranked, allowed, file_bytes)
 
 
-def prune_to_file(
-    model: Model,
-    *,
-    allowed: Mapping[Resource, int],
-    multiple: int,
-    ranking: Ranking,
-    file_bytes: Callable[[Model], int],
-    channels: ChannelGraph | None = None,
-) -> Pruned:
-    """`prune`, where `size` is that of the file that a model makes: what it holds besides weights is then known.
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """A model whose channels have their scores: what one budget after another can be tried on."""
 
-    Raises as `prune` does; where `size` is out of reach, with the bytes of the smallest file.
-    """
-    known = channels or channel_graph(trace(model.module, model.input_shape))
+    model: Model
+    channels: ChannelGraph
+    scores: Mapping[int, float]
+    ranking: Ranking
+    multiple: int
 
-    def trial(stored: int) -> Pruned:
-        goal = {**allowed, "size": max(stored, 0)}
-        return prune(model, allowed=goal, multiple=multiple, ranking=ranking, channels=known)
+    def prune(self, allowed: Mapping[Resource, int]) -> Pruned:
+        """The model without its least important channels, proven; `size` is that of float weights."""
+        model, channels, ranking = self.model, self.channels, self.ranking
+        choice = choose(
+            channels, model.module, self.scores, allowed, multiple=self.multiple, scope=ranking.scope
+        )
+        removal = remove_channels(model.module, channels, choice.removed)
+        sparsity = {
+            layer: pattern
+            for layer, pattern in model.sparsity.items()
+            if _fits(removal.module, layer, pattern)
+        }
+        project(removal.module, sparsity)
+        details: dict[str, Detail] = {
+            "criterion": ranking.criterion,
+            "scope": ranking.scope,
+            **_removal_details(channels, model.module, choice.removed),
+            # A file's size is reached through that of its weights.
+            **{
+                f"{'weight_bytes' if name == 'size' else name}_allowed": most
+                for name, most in allowed.items()
+            },
+            "channel_multiple": self.multiple,
+            "masked_difference": removal.difference,
+            "not_judged": _not_judged(channels, self.scores),
+            "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
+        }
+        every = sum(len(group.classes) for group in channels.groups)
+        summary = f"{len(choice.removed)} channels of {every} removed"
+        event = Event(stage="prune", summary=summary, details=details)
+        return Pruned(model.after(event, module=removal.module, sparsity=sparsity), removal, channels, choice)
 
-    nearest = file_bytes(model)
-    besides = nearest - counter_of("size", known, model.module)()
+
+def _to_file(ranked: _Ranked, allowed: Mapping[Resource, int], file_bytes: Callable[[Model], int]) -> Pruned:
+    """Trials until the file fits: what it holds besides weights is found by making it."""
+    nearest = file_bytes(ranked.model)
+    besides = nearest - counter_of("size", ranked.channels, ranked.model.module)()
     fitting: Pruned | None = None
     for _ in range(FILE_TRIALS):
-        pruned, narrowest = _within_reach(trial, allowed["size"] - besides)
+        pruned, narrowest = _within_reach(ranked, {**allowed, "size": max(allowed["size"] - besides, 0)})
         spare = allowed["size"] - (made := file_bytes(pruned.model))
         nearest = min(nearest, made)
         if spare >= 0:
@@ -159,14 +168,14 @@ def prune_to_file(
     return fitting
 
 
-def _within_reach(trial: Callable[[int], Pruned], stored: int) -> tuple[Pruned, bool]:
-    """A trial with so many bytes of weights, or with the fewest that there can be, and whether it is these."""
+def _within_reach(ranked: _Ranked, goal: Mapping[Resource, int]) -> tuple[Pruned, bool]:
+    """Pruned to so many bytes of weights, or to the fewest that there can be, and whether it is these."""
     try:
-        return trial(stored), False
+        return ranked.prune(goal), False
     except OutOfReachError as error:
         if error.resource != "size":
             raise
-        return trial(error.left), True
+        return ranked.prune({**goal, "size": max(error.left, 0)}), True
 
 
 def widths(channels: ChannelGraph, removed: Tensor | None = None) -> dict[str, int]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgekit.model import Event, Model
-from edgekit.recipe import RecoverOptions
+from edgekit.recipe import RecoverOptions, SparsifyOptions
 from edgekit.stages import Context, RejectedError
 from edgekit.stages.sparsity import zero_masks
-from edgekit.stages.training import Training, needs_adaptive, outputs, recalibrate, score, train
+from edgekit.stages.training import Penalty, Training, needs_adaptive, outputs, recalibrate, score, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,26 +34,7 @@ class Recover:
             raise RejectedError("no labelled pictures to train on")
         module = copy.deepcopy(model.module)
         before = _accuracy(module, model, context, data.val)
-        how = Training(
-            task=model.task,
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            batch_size=options.batch_size,
-            seed=context.seed,
-            device=context.torch_device,
-            title="recover",
-            distillation=options.distillation,
-            temperature=options.temperature,
-            adaptive=needs_adaptive(module),
-        )
-        train(
-            module.train(),
-            data,
-            how,
-            context.progress,
-            teacher=copy.deepcopy(context.baseline.module),
-            masks=zero_masks(module, model.sparsity),
-        )
+        distil(module, model, context, options, title="recover", temperature=options.temperature)
         recalibrate(module, data.train, context.torch_device)
         after = _accuracy(module, model, context, data.val)
         event = Event(
@@ -62,6 +43,40 @@ class Recover:
             details={"epochs": options.epochs, "val_accuracy_before": before, "val_accuracy_after": after},
         )
         return model.after(event, module=module.eval())
+
+
+def distil(
+    module: nn.Module,
+    model: Model,
+    context: Context,
+    options: RecoverOptions | SparsifyOptions,
+    *,
+    title: str,
+    temperature: float = 2.0,
+    penalty: Penalty | None = None,
+) -> None:
+    """Train a module of a model in place, with the unpruned network as its teacher; zeros of its patterns stay zero."""
+    how = Training(
+        task=model.task,
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        seed=context.seed,
+        device=context.torch_device,
+        title=title,
+        distillation=options.distillation,
+        temperature=temperature,
+        adaptive=needs_adaptive(module),
+    )
+    train(
+        module.train(),
+        context.data,
+        how,
+        context.progress,
+        teacher=copy.deepcopy(context.baseline.module),
+        masks=zero_masks(module, model.sparsity),
+        penalty=penalty,
+    )
 
 
 def _accuracy(module: nn.Module, model: Model, context: Context, split: Split) -> float | None:

@@ -22,13 +22,13 @@ from edgekit.graph.importance.batch_norm import scales_of
 from edgekit.graph.protection import protect
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
-from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, SparsifyOptions, allowance
+from edgekit.recipe import PruneOptions, Resource, SparsifyOptions, allowance
 from edgekit.stages import Context, RejectedError
-from edgekit.stages.evidence import evidence_of
+from edgekit.stages.evidence import ranking_of
 from edgekit.stages.pruning import Ranking, kept_already
+from edgekit.stages.recover import distil
 from edgekit.stages.shrinkage import GroupLasso, Groups
-from edgekit.stages.sparsity import zero_masks
-from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
+from edgekit.stages.training import recalibrate
 
 STRENGTH = {"growing": 2.0, "batch-norm": 0.5}
 """More than 1 overcomes gradients that hold against it; all scales must not go, so there it is less."""
@@ -53,7 +53,8 @@ def sparsify_channels(model: Model, options: SparsifyOptions, context: Context) 
     first = groups.norms().cpu()
     most = first.mean().expand(len(names)) if scales else first * torch.isin(names, going)
     strength = STRENGTH[options.penalty] if options.strength is None else options.strength
-    _train(module, model, GroupLasso(groups, most, strength), options, context)
+    penalty = GroupLasso(groups, most, strength)
+    distil(module, model, context, options, title="sparsify", penalty=penalty)
     last = groups.norms().cpu()
     if scales:
         going = _going(channels, module, allowed, ranking, context)
@@ -88,13 +89,12 @@ def _pruned_next(
     Raises `RejectedError` where it has nothing to remove.
     """
     channels = channel_graph(trace(module, model.input_shape))
-    baseline = context.baseline.module
-    whole = channel_graph(trace(baseline, model.input_shape))
-    allowed = {
-        name: allowance(limit, counter_of(name, whole, baseline)())
-        for name, limit in following.budgets.items()
-    }
-    now = {name: counter_of(name, channels, module)() for name in allowed}
+    start = now = {name: counter_of(name, channels, module)() for name in following.budgets}
+    if context.baseline is not model:
+        baseline = context.baseline.module
+        whole = channel_graph(trace(baseline, model.input_shape))
+        start = {name: counter_of(name, whole, baseline)() for name in following.budgets}
+    allowed = {name: allowance(limit, start[name]) for name, limit in following.budgets.items()}
     if kept := kept_already(now, allowed):
         raise RejectedError(kept)
     return protect(channels, module, following.protect), allowed
@@ -103,9 +103,7 @@ def _pruned_next(
 def _ranking(model: Model, following: PruneOptions, context: Context, *, by_scale: bool) -> Ranking:
     if by_scale:
         return Ranking("batch-norm-scale", following.scope)
-    looks = following.criterion in LOOK_AT_PICTURES
-    evidence = evidence_of(context.data, model.task, following.samples) if looks else None
-    return Ranking(following.criterion, following.scope, evidence=evidence)
+    return ranking_of(following, context.data, model.task)
 
 
 def _going(
@@ -134,31 +132,6 @@ def _train_split(context: Context) -> Split:
     if context.data.train is None:
         raise RejectedError("no labelled pictures to train on")
     return context.data.train
-
-
-def _train(
-    module: nn.Module, model: Model, penalty: GroupLasso, options: SparsifyOptions, context: Context
-) -> None:
-    how = Training(
-        task=model.task,
-        epochs=options.epochs,
-        learning_rate=options.learning_rate,
-        batch_size=options.batch_size,
-        seed=context.seed,
-        device=context.torch_device,
-        title="sparsify",
-        distillation=options.distillation,
-        adaptive=needs_adaptive(module),
-    )
-    train(
-        module.train(),
-        context.data,
-        how,
-        context.progress,
-        teacher=copy.deepcopy(context.baseline.module),
-        masks=zero_masks(module, model.sparsity),
-        penalty=penalty,
-    )
 
 
 def _clear(groups: Groups) -> None:

@@ -146,7 +146,7 @@ def test_a_budget_out_of_reach_is_rejected_before_training(
     penalty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = Mock()
-    monkeypatch.setattr("edgekit.stages.sparsify_channels.train", trained)
+    monkeypatch.setattr("edgekit.stages.recover.train", trained)
     start = model()
     options = SparsifyOptions.model_validate({"kind": "sparsify", "pattern": "channel", "penalty": penalty})
     with pytest.raises(RejectedError, match="pruning cannot reach"):

@@ -30,7 +30,7 @@ from edgekit.pipeline.pruning import prune as prune_network
 from edgekit.progress import Silent
 from edgekit.recipe import Criterion, PruneOptions, Recipe, Resource
 from edgekit.stages import Context, RejectedError, stage
-from edgekit.stages.pruning import Ranking, figures, prune, prune_to_file
+from edgekit.stages.pruning import Ranking, figures, prune
 from edgekit.target import load_target
 
 INT8 = Quantization(
@@ -113,17 +113,13 @@ def test_every_criterion_prunes_to_the_budget_and_does_so_again(criterion: Crite
 def test_a_size_is_that_of_the_file_that_is_made() -> None:
     model = model_of(Residual)
     allowed = int(0.6 * file_bytes(model))
-    pruned = prune_to_file(
-        model, allowed={"size": allowed}, multiple=1, ranking=Ranking(), file_bytes=file_bytes
-    )
+    pruned = prune(model, allowed={"size": allowed}, multiple=1, ranking=Ranking(), file_bytes=file_bytes)
     made = file_bytes(pruned.model)
     assert made <= allowed < made + 2 * pruned.choice.step["size"]
     with pytest.raises(BudgetError, match="pruning cannot reach a file of 100 B") as error:
-        prune_to_file(model, allowed={"size": 100}, multiple=1, ranking=Ranking(), file_bytes=file_bytes)
+        prune(model, allowed={"size": 100}, multiple=1, ranking=Ranking(), file_bytes=file_bytes)
     least = int("".join(filter(str.isdigit, error.value.hint)))
-    narrow = prune_to_file(
-        model, allowed={"size": least}, multiple=1, ranking=Ranking(), file_bytes=file_bytes
-    )
+    narrow = prune(model, allowed={"size": least}, multiple=1, ranking=Ranking(), file_bytes=file_bytes)
     assert file_bytes(narrow.model) <= least
 
 
