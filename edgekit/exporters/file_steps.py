@@ -29,7 +29,6 @@ ACTIVATIONS = {
     "Mish": "mish",
     "SoftPlus": "softplus",
     "Softplus": "softplus",
-    "PRelu": "prelu",
 }
 """Operators of ONNX and of OpenVINO → ATen's."""
 ARITHMETIC = {

@@ -19,7 +19,6 @@ _PLAIN = {
     "Convert": "alias",
     "Broadcast": "expand",
     "MVN": "layer_norm",
-    "ReduceMean": "mean",
     "DepthToSpace": "pixel_shuffle",
     "ShuffleChannels": "shuffle",
 }
@@ -108,24 +107,13 @@ class _Reader:
             self.steps.arithmetic(
                 ARITHMETIC[kind], _layer(node), _inputs(node), _name(node.output(0)), self.sizes
             )
-        elif kind == "PRelu":
-            self._plain("prelu", node, held=_inputs(node)[1:])
         else:
-            self._plain(
-                ACTIVATIONS.get(kind, _PLAIN.get(kind, kind.lower())), node, _reduced(self, node, kind)
-            )
+            self._plain(ACTIVATIONS.get(kind, _PLAIN.get(kind, kind.lower())), node)
 
-    def _plain(
-        self,
-        operator: str,
-        node: Any,
-        arguments: dict[str, Any] | None = None,
-        held: list[str] | None = None,
-    ) -> None:
+    def _plain(self, operator: str, node: Any, arguments: dict[str, Any] | None = None) -> None:
         moved = [name for name in _inputs(node) if name not in self.steps.constants]
-        held = [self.steps.parameter(name, self.sizes[name]) for name in held or [] if name in self.sizes]
         outputs = tuple(_name(value) for value in node.outputs())
-        self.steps.add(Operation(operator, _layer(node), (*moved, *held), outputs, arguments or {}))
+        self.steps.add(Operation(operator, _layer(node), tuple(moved), outputs, arguments or {}))
 
     def numbers(self, node: Any, place: int) -> list[int]:
         """A constant input, where there is one."""
@@ -198,6 +186,9 @@ class _Reader:
         }
         self._plain(operator, node, arguments)
 
+    def mean(self, node: Any) -> None:
+        self._plain("mean", node, {"dim": self.numbers(node, 1)})
+
     def permute(self, node: Any) -> None:
         self._plain("permute", node, {"dims": self.numbers(node, 1)})
 
@@ -234,9 +225,11 @@ class _Reader:
     def unshuffle(self, node: Any) -> None:
         self._plain("pixel_unshuffle", node, {"downscale_factor": node.get_attributes()["block_size"]})
 
-
-def _reduced(reader: _Reader, node: Any, kind: str) -> dict[str, Any]:
-    return {"dim": reader.numbers(node, 1)} if kind == "ReduceMean" else {}
+    def slopes(self, node: Any) -> None:
+        source, slope = _inputs(node)
+        if slope in self.sizes:
+            self.steps.parameter(slope, self.sizes[slope])
+        self.steps.add(Operation("prelu", _layer(node), (source, slope), (_name(node.output(0)),)))
 
 
 def _inputs(node: Any) -> list[str]:
@@ -269,6 +262,7 @@ _RULES: dict[str, Callable[[_Reader, Any], None]] = {
     "MatMul": _Reader.product,
     "MaxPool": partial(_Reader.pooling, operator="max_pool2d"),
     "AvgPool": partial(_Reader.pooling, operator="avg_pool2d"),
+    "ReduceMean": _Reader.mean,
     "Transpose": _Reader.permute,
     "Concat": _Reader.cat,
     "Slice": _Reader.slice,
@@ -276,4 +270,5 @@ _RULES: dict[str, Callable[[_Reader, Any], None]] = {
     "Interpolate": _Reader.resize,
     "FakeQuantize": _Reader.fake_quantize,
     "SpaceToDepth": _Reader.unshuffle,
+    "PRelu": _Reader.slopes,
 }
