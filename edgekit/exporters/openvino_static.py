@@ -11,7 +11,16 @@ import numpy as np
 
 from edgekit import optional
 from edgekit.errors import InputError
-from edgekit.exporters.file_steps import ACTIVATIONS, ARITHMETIC, Steps, padding, uncounted
+from edgekit.exporters.file_steps import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    RESIZED,
+    Steps,
+    cuts,
+    padding,
+    same_padding,
+    uncounted,
+)
 from edgekit.graph.file_graph import FileGraph, Operation, Value
 
 _PLAIN = {
@@ -26,12 +35,6 @@ _UNCOUNTED = (
     *("LSTMSequence", "GRUSequence", "RNNSequence", "LSTMCell", "GRUCell", "RNNCell", "TensorIterator"),
     *("Loop", "If", "Einsum", "ScaledDotProductAttention", "DeformableConvolution", "BinaryConvolution"),
 )
-_RESIZED = {
-    "nearest": "upsample_nearest2d",
-    "linear": "upsample_bilinear2d",
-    "linear_onnx": "upsample_bilinear2d",
-    "cubic": "upsample_bicubic2d",
-}
 _SAME_SIZE = ("same_upper", "same_lower")
 INT8_LEVELS = 256
 
@@ -140,7 +143,7 @@ class _Reader:
         axes = len(shape) - 2
         pads = list(found["pads_begin"])
         if found["auto_pad"] in _SAME_SIZE:
-            pads = [s * (k - 1) // 2 for s, k in zip(found["dilations"], shape[2:], strict=True)]
+            pads = same_padding(found["dilations"], shape[2:])
         arguments = {
             "stride": list(found["strides"]),
             "padding": pads,
@@ -199,19 +202,16 @@ class _Reader:
         starts, steps = self.numbers(node, 1), self.numbers(node, 3)
         before, after = node.input_value(0).get_shape(), node.output(0).get_shape()
         axes = self.numbers(node, 4) or list(range(len(starts)))
-        cuts = []
-        for axis, start, step in zip(axes, starts, steps, strict=True):
-            size = before[axis % len(before)]
-            first = min(max(start + size, 0) if start < 0 else start, size)
-            cuts.append((axis % len(before), first, step, after[axis % len(before)]))
         source, output = _name(node.input_value(0)), _name(node.output(0))
-        self.steps.slices(_layer(node), source, output, cuts, width=self.steps.values[output].width)
+        width = self.steps.values[output].width
+        told = cuts(before, after, axes, starts, steps)
+        self.steps.slices(_layer(node), source, output, told, width=width)
 
     def pad(self, node: Any) -> None:
         self._plain("pad", node, {"pad": padding(self.numbers(node, 1), self.numbers(node, 2))})
 
     def resize(self, node: Any) -> None:
-        self._plain(_RESIZED[node.get_attributes()["mode"]], node)
+        self._plain(RESIZED[node.get_attributes()["mode"]], node)
 
     def fake_quantize(self, node: Any) -> None:
         """Quantize and Dequantize in one."""
