@@ -25,6 +25,8 @@ _DTYPES = {
     "UINT8": np.uint8,
     "BOOL": np.bool_,
 }
+WIDTHS = {"INT4": 1} | {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
+"""Bytes of one value."""
 _IDENTIFIER = b"TFL3"
 _DAMAGED = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What following a damaged file's offsets, indices and codes raises."""
