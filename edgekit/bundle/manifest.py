@@ -17,7 +17,7 @@ from edgekit.report import Latency
 
 SUMS = "SHA256SUMS"
 MODEL: Final = "model.tflite"
-LABELS, CARD, PICTURE = "labels.txt", "MODEL_CARD.md", "known/picture.png"
+CARD, PICTURE = "MODEL_CARD.md", "known/picture.png"
 CODE = ("EdgekitModel.kt", "EdgekitModel.swift")
 SCHEMA: Final = 1
 

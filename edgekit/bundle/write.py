@@ -13,7 +13,6 @@ from edgekit.bundle.archive import names_in
 from edgekit.bundle.figures import Figures
 from edgekit.bundle.known import write_known
 from edgekit.bundle.manifest import (
-    LABELS,
     MODEL,
     BundleManifest,
     KnownAnswers,
@@ -25,7 +24,7 @@ from edgekit.bundle.render import own_version, rendered
 from edgekit.bundle.signature import signatures
 from edgekit.errors import InputError, MissingError
 from edgekit.exporters import coreml
-from edgekit.exporters.litert_metadata import About, labels_text, with_metadata
+from edgekit.exporters.litert_metadata import LABELS, About, labels_text, with_metadata
 from edgekit.runtimes import litert_cpu
 
 if TYPE_CHECKING:

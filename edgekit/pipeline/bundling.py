@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from edgekit import files
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bundle import Told, check_format, write_bundle, zipped
-from edgekit.bundle.archive import holds
+from edgekit.bundle.archive import SUFFIX, holds
 from edgekit.bundle.figures import Figures, figures
 from edgekit.bundle.manifest import SUMS, BundleManifest, is_bundle
 from edgekit.devices import HERE, open_device
@@ -28,7 +28,7 @@ FOLDER = "bundle"
 
 def zip_of(folder: Path) -> Path:
     """The zip that lies beside a bundle's folder."""
-    return folder.with_name(f"{folder.name}.zip")
+    return folder.with_name(f"{folder.name}{SUFFIX}")
 
 
 def has_bundle(run: Path) -> bool:
