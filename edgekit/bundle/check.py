@@ -12,10 +12,10 @@ from edgekit import files
 from edgekit.artifact import MANIFEST
 from edgekit.bundle.archive import names_in, unzip
 from edgekit.bundle.known import Check, check_known
-from edgekit.bundle.manifest import LABELS, SUMS, BundleManifest, check_labels, read_manifest
+from edgekit.bundle.manifest import SUMS, BundleManifest, check_labels, read_manifest
 from edgekit.bundle.signature import signatures
 from edgekit.errors import InputError
-from edgekit.exporters.litert_metadata import labels_text, metadata_in, packed_labels
+from edgekit.exporters.litert_metadata import LABELS, labels_text, metadata_in, packed_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from edgekit.report import Latency
 
 SUMS = "SHA256SUMS"
 MODEL: Final = "model.tflite"
-LABELS, CARD, PICTURE = "labels.txt", "MODEL_CARD.md", "known/picture.png"
+CARD, PICTURE = "MODEL_CARD.md", "known/picture.png"
 CODE = ("EdgekitModel.kt", "EdgekitModel.swift")
 SCHEMA: Final = 1
 
@@ -145,7 +145,7 @@ def read_manifest(folder: Path) -> BundleManifest:
         raise InputError(f"{path} is not a bundle's manifest of schema {SCHEMA}: {error}") from error
 
 
-def write_sums(folder: Path, names: tuple[str, ...]) -> None:
-    """`SHA256SUMS` as `sha256sum -c` reads it."""
-    lines = (f"{files.sha256(folder / name)}  {name}\n" for name in sorted(names))
-    files.write_text(folder / SUMS, "".join(lines))
+def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
+    """`SHA256SUMS` as `sha256sum -c` reads it: the hashes that the manifest tells, and its own."""
+    whole = {**hashes, MANIFEST: files.sha256(folder / MANIFEST)}
+    files.write_text(folder / SUMS, "".join(f"{whole[name]}  {name}\n" for name in sorted(whole)))

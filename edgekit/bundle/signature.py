@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.bundle.manifest import Quantized, Signature
 from edgekit.errors import InputError
-from edgekit.exporters.litert_graph import read_graph, unpack
+from edgekit.exporters.litert_graph import read_graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def signatures(
             f"{len(inputs)} and {len(outputs)}",
             hint="a bundle takes one picture and gives one answer",
         )
-    _refuse_dynamic(content, graph, name)
+    _refuse_dynamic(graph, name)
     for spec in (*inputs, *outputs):
         if spec.layout not in LAYOUTS:
             raise InputError(
@@ -58,13 +58,12 @@ def signatures(
     )
 
 
-def _refuse_dynamic(content: bytes, graph: Graph, name: str) -> None:
-    tensors = unpack(content, name=name).subgraphs[0].tensors
+def _refuse_dynamic(graph: Graph, name: str) -> None:
     for index in (*graph.inputs, *graph.outputs):
-        sizes = tensors[index].shapeSignature
-        if sizes is not None and min(sizes, default=1) < 0:
+        tensor = graph.tensors[index]
+        if tensor.signature is not None and min(tensor.signature, default=1) < 0:
             raise InputError(
-                f"{name} has dynamic sizes: {graph.tensors[index].name} is {[int(size) for size in sizes]}",
+                f"{name} has dynamic sizes: {tensor.name} is {list(tensor.signature)}",
                 hint="export it for one size: nothing could be known of its answers otherwise",
             )
 

@@ -13,7 +13,6 @@ from edgekit.bundle.archive import names_in
 from edgekit.bundle.figures import Figures
 from edgekit.bundle.known import write_known
 from edgekit.bundle.manifest import (
-    LABELS,
     MODEL,
     BundleManifest,
     KnownAnswers,
@@ -25,7 +24,7 @@ from edgekit.bundle.render import own_version, rendered
 from edgekit.bundle.signature import signatures
 from edgekit.errors import InputError, MissingError
 from edgekit.exporters import coreml
-from edgekit.exporters.litert_metadata import About, labels_text, with_metadata
+from edgekit.exporters.litert_metadata import LABELS, About, labels_text, with_metadata
 from edgekit.runtimes import litert_cpu
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Told:
     """For targets whose bundles hold it in Core ML too."""
 
 
-def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Device) -> None:
+def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Device) -> BundleManifest:
     """Fill an empty folder with the bundle of an artifact; the same input gives the same bytes.
 
     Raises `InputError` where the artifact is no .tflite, has dynamic inputs, takes several pictures at once or has
@@ -64,12 +63,12 @@ def write_bundle(artifact: ArtifactFolder, told: Told, folder: Path, device: Dev
     files.write_bytes(folder / MODEL, with_metadata(content, _about(shipped, told)))
     if shipped.labels:
         files.write_text(folder / LABELS, labels_text(shipped.labels))
-    placed = shipped.model_copy(
-        update={"model_file": MODEL, "sha256": {MODEL: files.sha256(folder / MODEL)}, "companions": ()}
-    ).at(folder)
+    of_model = {MODEL: files.sha256(folder / MODEL)}
+    placed = shipped.model_copy(update={"model_file": MODEL, "sha256": of_model, "companions": ()}).at(folder)
     known = write_known(placed, artifact.parity()[0], device, litert_cpu.version())
     notes = () if told.network is None else (_core_ml(told.network, folder),)
-    _describe(folder, _manifest(artifact, told, (inputs, outputs), known, notes))
+    manifest = _manifest(artifact, told, (inputs, outputs), known, notes=notes, hashes=of_model)
+    return _described(folder, manifest)
 
 
 def check_format(given: Format, named: str) -> None:
@@ -110,7 +109,9 @@ def _manifest(
     told: Told,
     tensors: tuple[tuple[Signature, ...], tuple[Signature, ...]],
     known: KnownAnswers,
+    *,
     notes: tuple[str, ...],
+    hashes: Mapping[str, str],
 ) -> BundleManifest:
     shipped = artifact.manifest
     return BundleManifest(
@@ -130,17 +131,18 @@ def _manifest(
         known_answers=known,
         versions=told.versions,
         notes=(*shipped.notes, *told.figures.notes, *notes),
-        sha256={},
+        sha256=hashes,
     )
 
 
-def _describe(folder: Path, manifest: BundleManifest) -> None:
-    """The card and the code, which tell of the model's hash; then the hashes of all."""
-    of_model = manifest.model_copy(update={"sha256": {MODEL: files.sha256(folder / MODEL)}})
-    for name, text in rendered(of_model).items():
+def _described(folder: Path, manifest: BundleManifest) -> BundleManifest:
+    """The card and the code, which tell of the model's hash; then the manifest, with the hashes of all."""
+    for name, text in rendered(manifest).items():
         files.write_text(folder / name, text)
-    names = sorted(names_in(folder))
-    hashes = {name: files.sha256(folder / name) for name in names}
+    hashes = {
+        name: manifest.sha256.get(name) or files.sha256(folder / name) for name in sorted(names_in(folder))
+    }
     whole = manifest.model_copy(update={"sha256": hashes})
     files.write_json(folder / MANIFEST, whole.model_dump(mode="json"))
-    write_sums(folder, (*names, MANIFEST))
+    write_sums(folder, hashes)
+    return whole

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.errors import InputError
+from edgekit.exporters import child
 from edgekit.optional import load, need
 
 if TYPE_CHECKING:
@@ -63,18 +64,14 @@ def _save_program(model: Model, path: Path) -> None:
 
 
 def _call(work: Path) -> None:
-    command = [sys.executable, "-P", "-m", __spec__.name, str(work)]
     same = os.environ | {
         "PYTHONHASHSEED": "0"
     }  # the converter goes through sets: their order decides its names
     try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=same
-        )
+        status, last = child.call(__spec__.name, work, _TIMEOUT_S, env=same)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"coremltools gave no answer within {_TIMEOUT_S} s") from error
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["without a word"])[-1]
+    if status:
         raise InputError(f"coremltools cannot convert the network: {last}")
 
 

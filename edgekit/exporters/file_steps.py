@@ -29,7 +29,6 @@ ACTIVATIONS = {
     "Mish": "mish",
     "SoftPlus": "softplus",
     "Softplus": "softplus",
-    "PRelu": "prelu",
 }
 """Operators of ONNX and of OpenVINO → ATen's."""
 ARITHMETIC = {
@@ -47,6 +46,13 @@ ARITHMETIC = {
     "Min": "minimum",
     "Minimum": "minimum",
 }
+RESIZED = {
+    "nearest": "upsample_nearest2d",
+    "linear": "upsample_bilinear2d",
+    "linear_onnx": "upsample_bilinear2d",
+    "cubic": "upsample_bicubic2d",
+}
+"""How ONNX and OpenVINO resize → ATen's operator."""
 
 
 @dataclass
@@ -128,6 +134,27 @@ class Steps:
         return FileGraph(
             self.values, frozenset(self.parameters), tuple(inputs), tuple(outputs), tuple(self.operations)
         )
+
+
+def cuts(
+    before: Sequence[int],
+    after: Sequence[int],
+    axes: Sequence[int],
+    starts: Sequence[int],
+    steps: Sequence[int],
+) -> list[tuple[int, int, int, int]]:
+    """What `Steps.slices` takes, of two shapes and of axes and starts that may count from the end."""
+    found = []
+    for axis, start, step in zip(axes, starts, steps, strict=True):
+        place = axis % len(before)
+        first = max(start + before[place], 0) if start < 0 else start
+        found.append((place, min(first, before[place]), step, after[place]))
+    return found
+
+
+def same_padding(dilation: Sequence[int], window: Sequence[int]) -> list[int]:
+    """In front of each axis, where a convolution's result is to have its input's size."""
+    return [step * (size - 1) // 2 for step, size in zip(dilation, window, strict=True)]
 
 
 def padding(before: Sequence[int], after: Sequence[int]) -> list[int]:

@@ -25,6 +25,8 @@ _DTYPES = {
     "UINT8": np.uint8,
     "BOOL": np.bool_,
 }
+WIDTHS = {"INT4": 1} | {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
+"""Bytes of one value."""
 _IDENTIFIER = b"TFL3"
 _DAMAGED = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What following a damaged file's offsets, indices and codes raises."""
@@ -49,6 +51,8 @@ class Tensor:
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     data: Array | None
+    signature: tuple[int, ...] | None = None
+    """The shape with -1 for sizes that are dynamic; None where the file tells none."""
 
     @property
     def is_activation(self) -> bool:
@@ -168,6 +172,7 @@ def _indices(values: Any) -> tuple[int, ...]:
 def _tensor(model: Any, index: int, tensor: Any) -> Tensor:
     dtype = _names("TensorType")[tensor.type]
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+    signed = tensor.shapeSignature
     quantization = tensor.quantization
     quantized = quantization is not None and quantization.scale is not None
     return Tensor(
@@ -178,6 +183,7 @@ def _tensor(model: Any, index: int, tensor: Any) -> Tensor:
         scales=tuple(float(scale) for scale in quantization.scale) if quantized else (),
         zero_points=tuple(int(zero) for zero in quantization.zeroPoint) if quantized else (),
         data=_data(model.buffers[tensor.buffer].data, dtype, shape),
+        signature=tuple(int(size) for size in signed) if signed is not None else None,
     )
 
 

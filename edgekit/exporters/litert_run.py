@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.errors import InputError
+from edgekit.exporters import child
 from edgekit.exporters.litert_graph import read_graph
 from edgekit.optional import load, need
 
@@ -48,15 +49,13 @@ def verify_loads(content: bytes) -> None:
 
 
 def _call(folder: Path) -> None:
-    command = [sys.executable, "-P", "-m", __spec__.name, str(folder)]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        status, last = child.call(__spec__.name, folder, _TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         raise InputError(f"LiteRT gave no answer to the file within {_TIMEOUT_S} s", hint=_HINT) from error
-    if ended.returncode < 0:
-        raise InputError(f"LiteRT crashed on the file (signal {-ended.returncode})", hint=_HINT)
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["without a word"])[-1]
+    if status < 0:
+        raise InputError(f"LiteRT crashed on the file (signal {-status})", hint=_HINT)
+    if status:
         raise InputError(f"LiteRT refuses the file: {last}", hint=_HINT)
 
 

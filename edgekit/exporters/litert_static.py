@@ -15,7 +15,7 @@ from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.exporters.file_steps import Steps, padding, uncounted
-from edgekit.exporters.litert_graph import Graph, Operator, Tensor, read_graph
+from edgekit.exporters.litert_graph import WIDTHS, Graph, Operator, Tensor, read_graph
 from edgekit.graph.file_graph import FileGraph, Operation, Value
 
 _PLACE = (0, 2, 3, 1)
@@ -62,7 +62,6 @@ _UNCOUNTED = (
     *("IF", "WHILE", "CUSTOM"),
     *("STABLEHLO_COMPOSITE", "STABLEHLO_CONVOLUTION", "STABLEHLO_DOT_GENERAL"),
 )
-_WIDTHS = {"FLOAT16": 2, "INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "INT64": 8, "INT4": 1}
 
 
 def file_graph(path: Path) -> FileGraph:
@@ -86,7 +85,7 @@ class _Reader:
 
     def read(self) -> FileGraph:
         for tensor in self.graph.tensors:
-            value = Value(_picture(tensor.shape), _WIDTHS.get(tensor.dtype, 4))
+            value = Value(_picture(tensor.shape), WIDTHS.get(tensor.dtype, 4))
             self.steps.values[self.names[tensor.index]] = value
             if tensor.data is not None:
                 self.steps.constants.add(self.names[tensor.index])

@@ -9,11 +9,19 @@ from typing import Any
 
 from edgekit import optional
 from edgekit.errors import InputError
-from edgekit.exporters.file_steps import ACTIVATIONS, ARITHMETIC, Steps, padding, uncounted
+from edgekit.exporters.file_steps import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    RESIZED,
+    Steps,
+    cuts,
+    padding,
+    same_padding,
+    uncounted,
+)
 from edgekit.exporters.onnx_read import OnnxFile
 from edgekit.graph.file_graph import FileGraph, Operation, Value
 
-_RESIZED = {"nearest": "upsample_nearest2d", "linear": "upsample_bilinear2d", "cubic": "upsample_bicubic2d"}
 _UNCOUNTED = (
     *("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DeformConv", "Einsum"),
     *("Attention", "LSTM", "GRU", "RNN", "If", "Loop", "Scan"),
@@ -161,7 +169,7 @@ class _Reader:
         dilation = list(found.get("dilations", [1] * axes))
         pads = list(found.get("pads", [0] * 2 * axes))
         if found.get("auto_pad", b"NOTSET").decode() in _SAME_SIZE:
-            pads = [step * (size - 1) // 2 for step, size in zip(dilation, shape[2:], strict=True)]
+            pads = same_padding(dilation, shape[2:])
         arguments = {
             "stride": list(found.get("strides", [1] * axes)),
             "padding": pads[:axes],
@@ -210,12 +218,8 @@ class _Reader:
         starts = self._numbers(node, 1, "starts") or []
         axes = self._numbers(node, 3, "axes") or list(range(len(starts)))
         steps = self._numbers(node, 4, "steps") or [1] * len(starts)
-        cuts = []
-        for axis, start, step in zip(axes, starts, steps, strict=True):
-            place = axis % len(shape)
-            first = max(start + shape[place], 0) if start < 0 else start
-            cuts.append((place, min(first, shape[place]), step, output.shape[place]))
-        self.steps.slices(node.name, node.input[0], node.output[0], cuts, width=output.width)
+        told = cuts(shape, output.shape, axes, starts, steps)
+        self.steps.slices(node.name, node.input[0], node.output[0], told, width=output.width)
 
     def pad(self, node: Any) -> None:
         sizes = self._numbers(node, 1, "pads") or []
@@ -223,7 +227,7 @@ class _Reader:
         self._plain("pad", node, {"pad": padding(sizes[:half], sizes[half:])})
 
     def resize(self, node: Any) -> None:
-        self._plain(_RESIZED[self._attributes(node).get("mode", b"nearest").decode()], node)
+        self._plain(RESIZED[self._attributes(node).get("mode", b"nearest").decode()], node)
 
     def unshuffle(self, node: Any) -> None:
         self._plain("pixel_unshuffle", node, {"downscale_factor": int(self._attributes(node)["blocksize"])})

@@ -89,7 +89,7 @@ def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | N
 
 def count(path: Path) -> Counts:
     """Weighted operators whose activation is quantized and whose weights are stored as int8, of all of them."""
-    operators = list(_weighted(path))
+    operators = list(_weighted(_read(path)))
     integer = sum(
         weight.get_element_type().get_type_name() == "i8"
         and _is_quantized(operator.input_value(0).get_node())
@@ -102,15 +102,15 @@ def weights(path: Path) -> dict[str, Array]:
     """Layer → its stored weights (out, in / groups, …), int8 or float32, by the names that the network gave."""
     return {
         _layer(operator, weight): _outputs_first(operator, np.array(weight.data))
-        for operator, weight in _weighted(path)
+        for operator, weight in _weighted(_read(path))
     }
 
 
 def operators(path: Path) -> tuple[FileOperator, ...]:
     """All operators but constants, in order of computation; those with weights name the layer that these come from."""
-    network = optional.load("openvino", extra="openvino").Core().read_model(path)
+    network = _read(path)
     layers = {
-        str(operator.get_friendly_name()): _layer(operator, weight) for operator, weight in _weighted(path)
+        str(operator.get_friendly_name()): _layer(operator, weight) for operator, weight in _weighted(network)
     }
     names = {node: str(node.get_friendly_name()) for node in network.get_ordered_ops()}
     return tuple(
@@ -124,6 +124,10 @@ def operators(path: Path) -> tuple[FileOperator, ...]:
         for node, name in names.items()
         if node.get_type_name() != "Constant"
     )
+
+
+def _read(path: Path) -> Any:
+    return optional.load("openvino", extra="openvino").Core().read_model(path)
 
 
 def _layer(operator: Any, weight: Any) -> str:
@@ -145,9 +149,8 @@ def _outputs_first(operator: Any, weight: Array) -> Array:
     return weight if turned else weight.T
 
 
-def _weighted(path: Path) -> Iterator[tuple[Any, Any]]:
+def _weighted(network: Any) -> Iterator[tuple[Any, Any]]:
     """Convolutions and linear layers, each with the constant that its weights come from."""
-    network = optional.load("openvino", extra="openvino").Core().read_model(path)
     for node in network.get_ordered_ops():
         if node.get_type_name() in WEIGHTED:
             source = node.input_value(1).get_node()

@@ -11,7 +11,16 @@ import numpy as np
 
 from edgekit import optional
 from edgekit.errors import InputError
-from edgekit.exporters.file_steps import ACTIVATIONS, ARITHMETIC, Steps, padding, uncounted
+from edgekit.exporters.file_steps import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    RESIZED,
+    Steps,
+    cuts,
+    padding,
+    same_padding,
+    uncounted,
+)
 from edgekit.graph.file_graph import FileGraph, Operation, Value
 
 _PLAIN = {
@@ -19,7 +28,6 @@ _PLAIN = {
     "Convert": "alias",
     "Broadcast": "expand",
     "MVN": "layer_norm",
-    "ReduceMean": "mean",
     "DepthToSpace": "pixel_shuffle",
     "ShuffleChannels": "shuffle",
 }
@@ -27,12 +35,6 @@ _UNCOUNTED = (
     *("LSTMSequence", "GRUSequence", "RNNSequence", "LSTMCell", "GRUCell", "RNNCell", "TensorIterator"),
     *("Loop", "If", "Einsum", "ScaledDotProductAttention", "DeformableConvolution", "BinaryConvolution"),
 )
-_RESIZED = {
-    "nearest": "upsample_nearest2d",
-    "linear": "upsample_bilinear2d",
-    "linear_onnx": "upsample_bilinear2d",
-    "cubic": "upsample_bicubic2d",
-}
 _SAME_SIZE = ("same_upper", "same_lower")
 INT8_LEVELS = 256
 
@@ -108,24 +110,13 @@ class _Reader:
             self.steps.arithmetic(
                 ARITHMETIC[kind], _layer(node), _inputs(node), _name(node.output(0)), self.sizes
             )
-        elif kind == "PRelu":
-            self._plain("prelu", node, held=_inputs(node)[1:])
         else:
-            self._plain(
-                ACTIVATIONS.get(kind, _PLAIN.get(kind, kind.lower())), node, _reduced(self, node, kind)
-            )
+            self._plain(ACTIVATIONS.get(kind, _PLAIN.get(kind, kind.lower())), node)
 
-    def _plain(
-        self,
-        operator: str,
-        node: Any,
-        arguments: dict[str, Any] | None = None,
-        held: list[str] | None = None,
-    ) -> None:
+    def _plain(self, operator: str, node: Any, arguments: dict[str, Any] | None = None) -> None:
         moved = [name for name in _inputs(node) if name not in self.steps.constants]
-        held = [self.steps.parameter(name, self.sizes[name]) for name in held or [] if name in self.sizes]
         outputs = tuple(_name(value) for value in node.outputs())
-        self.steps.add(Operation(operator, _layer(node), (*moved, *held), outputs, arguments or {}))
+        self.steps.add(Operation(operator, _layer(node), tuple(moved), outputs, arguments or {}))
 
     def numbers(self, node: Any, place: int) -> list[int]:
         """A constant input, where there is one."""
@@ -152,7 +143,7 @@ class _Reader:
         axes = len(shape) - 2
         pads = list(found["pads_begin"])
         if found["auto_pad"] in _SAME_SIZE:
-            pads = [s * (k - 1) // 2 for s, k in zip(found["dilations"], shape[2:], strict=True)]
+            pads = same_padding(found["dilations"], shape[2:])
         arguments = {
             "stride": list(found["strides"]),
             "padding": pads,
@@ -198,6 +189,9 @@ class _Reader:
         }
         self._plain(operator, node, arguments)
 
+    def mean(self, node: Any) -> None:
+        self._plain("mean", node, {"dim": self.numbers(node, 1)})
+
     def permute(self, node: Any) -> None:
         self._plain("permute", node, {"dims": self.numbers(node, 1)})
 
@@ -208,19 +202,16 @@ class _Reader:
         starts, steps = self.numbers(node, 1), self.numbers(node, 3)
         before, after = node.input_value(0).get_shape(), node.output(0).get_shape()
         axes = self.numbers(node, 4) or list(range(len(starts)))
-        cuts = []
-        for axis, start, step in zip(axes, starts, steps, strict=True):
-            size = before[axis % len(before)]
-            first = min(max(start + size, 0) if start < 0 else start, size)
-            cuts.append((axis % len(before), first, step, after[axis % len(before)]))
         source, output = _name(node.input_value(0)), _name(node.output(0))
-        self.steps.slices(_layer(node), source, output, cuts, width=self.steps.values[output].width)
+        width = self.steps.values[output].width
+        told = cuts(before, after, axes, starts, steps)
+        self.steps.slices(_layer(node), source, output, told, width=width)
 
     def pad(self, node: Any) -> None:
         self._plain("pad", node, {"pad": padding(self.numbers(node, 1), self.numbers(node, 2))})
 
     def resize(self, node: Any) -> None:
-        self._plain(_RESIZED[node.get_attributes()["mode"]], node)
+        self._plain(RESIZED[node.get_attributes()["mode"]], node)
 
     def fake_quantize(self, node: Any) -> None:
         """Quantize and Dequantize in one."""
@@ -234,9 +225,11 @@ class _Reader:
     def unshuffle(self, node: Any) -> None:
         self._plain("pixel_unshuffle", node, {"downscale_factor": node.get_attributes()["block_size"]})
 
-
-def _reduced(reader: _Reader, node: Any, kind: str) -> dict[str, Any]:
-    return {"dim": reader.numbers(node, 1)} if kind == "ReduceMean" else {}
+    def slopes(self, node: Any) -> None:
+        source, slope = _inputs(node)
+        if slope in self.sizes:
+            self.steps.parameter(slope, self.sizes[slope])
+        self.steps.add(Operation("prelu", _layer(node), (source, slope), (_name(node.output(0)),)))
 
 
 def _inputs(node: Any) -> list[str]:
@@ -269,6 +262,7 @@ _RULES: dict[str, Callable[[_Reader, Any], None]] = {
     "MatMul": _Reader.product,
     "MaxPool": partial(_Reader.pooling, operator="max_pool2d"),
     "AvgPool": partial(_Reader.pooling, operator="avg_pool2d"),
+    "ReduceMean": _Reader.mean,
     "Transpose": _Reader.permute,
     "Concat": _Reader.cat,
     "Slice": _Reader.slice,
@@ -276,4 +270,5 @@ _RULES: dict[str, Callable[[_Reader, Any], None]] = {
     "Interpolate": _Reader.resize,
     "FakeQuantize": _Reader.fake_quantize,
     "SpaceToDepth": _Reader.unshuffle,
+    "PRelu": _Reader.slopes,
 }

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from edgekit import files
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bundle import Told, check_format, write_bundle, zipped
-from edgekit.bundle.archive import holds
+from edgekit.bundle.archive import SUFFIX, holds
 from edgekit.bundle.figures import Figures, figures
-from edgekit.bundle.manifest import SUMS, BundleManifest, is_bundle, read_manifest
+from edgekit.bundle.manifest import SUMS, BundleManifest, is_bundle
 from edgekit.devices import HERE, open_device
 from edgekit.errors import InputError
 from edgekit.model import Model
@@ -28,7 +28,7 @@ FOLDER = "bundle"
 
 def zip_of(folder: Path) -> Path:
     """The zip that lies beside a bundle's folder."""
-    return folder.with_name(f"{folder.name}.zip")
+    return folder.with_name(f"{folder.name}{SUFFIX}")
 
 
 def has_bundle(run: Path) -> bool:
@@ -77,8 +77,7 @@ def export_bundle(
             told = _of_run(report, artifact, licence)
         if goal.app_formats:
             told = replace(told, network=network())
-        _write(artifact, told, out)
-    return read_manifest(out)
+        return _write(artifact, told, out)
 
 
 def _check_zip(out: Path, *, force: bool) -> None:
@@ -100,10 +99,11 @@ def _of_run(report: Report, artifact: ArtifactFolder, licence: str | None) -> To
     return Told(str(report.target["id"]), report.versions, figures(report, artifact.sha256), licence)
 
 
-def _write(artifact: ArtifactFolder, told: Told, out: Path) -> None:
+def _write(artifact: ArtifactFolder, told: Told, out: Path) -> BundleManifest:
     with files.new_folder(out) as temporary:
-        write_bundle(artifact, told, temporary, open_device(HERE))
+        manifest = write_bundle(artifact, told, temporary, open_device(HERE))
         content = zipped(temporary)
         # Before the folder's turn: a new folder never lies beside an old zip.
         zip_of(out).unlink(missing_ok=True)
     files.write_bytes(zip_of(out), content)
+    return manifest

@@ -71,6 +71,7 @@ def test_exported_again_it_is_the_same_bytes(run: tuple[Report, Path], tmp_path:
     licensed = ("--out", tmp_path / "one", "--force", "--license", "CC-BY-4.0", "--json")
     told = json.loads(edgekit("export", folder, "--target", "phone", "--bundle", *licensed).stdout)
     assert (told["license"], told["zip"]) == ("CC-BY-4.0", str(tmp_path / "one.zip"))
+    assert told.items() >= json.loads((tmp_path / "one" / MANIFEST).read_text()).items()
     assert "CC-BY-4.0" in (tmp_path / "one/MODEL_CARD.md").read_text()
 
 

@@ -32,7 +32,7 @@ def rewritten(folder: Path, **changes: object) -> None:
     path = folder / MANIFEST
     manifest = json.loads(path.read_text()) | changes
     names = [each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()]
-    own = sorted(name for name in names if name not in (SUMS, MANIFEST))
-    manifest["sha256"] = changes.get("sha256", {name: files.sha256(folder / name) for name in own})
+    own = {name: files.sha256(folder / name) for name in sorted(names) if name not in (SUMS, MANIFEST)}
+    manifest["sha256"] = changes.get("sha256", own)
     path.write_text(json.dumps(manifest))
-    write_sums(folder, (*own, MANIFEST))
+    write_sums(folder, own)
