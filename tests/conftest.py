@@ -36,7 +36,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The path of the browser (the test carries the marker of the same name)."""
-    path = program_of("chromium")
+    return needed("chromium")
+
+
+@pytest.fixture(scope="session")
+def sshd_program() -> str:
+    """The path of ssh's server (the test carries the marker `sshd`)."""
+    return needed("sshd")
+
+
+def needed(marker: str) -> str:
+    """A marker's program, where its tests are not skipped."""
+    path = program_of(marker)
     assert path is not None
     return path
 

@@ -60,6 +60,13 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
     return exporting.exported(model, "jetson", tmp_path_factory.mktemp("int8"))
 
 
+@pytest.fixture(scope="session")
+def phone_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """The same network as it ships to a phone."""
+    model = exporting.quantized(Residual, "android")
+    return exporting.exported(model, "android", tmp_path_factory.mktemp("phone int8"))
+
+
 @pytest.fixture
 def jetson(tmp_path: Path) -> str:
     """The target `jetson`, for which any machine will do."""

@@ -10,20 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundles import LOCAL
+from bundles import LOCAL, bundled
 from exporting import exported
 from small_networks import Residual, model_of
 from torch import Tensor, nn
 
 from edgekit import optional
 from edgekit.artifact import ArtifactFolder
-from edgekit.bundle import Told, verify_bundle, write_bundle, zipped
-from edgekit.bundle.figures import Figures
+from edgekit.bundle import verify_bundle, zipped
 from edgekit.bundle.manifest import read_manifest
 from edgekit.errors import InputError
 from edgekit.exporters import coreml
-from edgekit.model import Model
-from edgekit.pipeline.versions import versions
 
 SPECIFICATION = """
 import json, sys
@@ -51,15 +48,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
     return exported(model_of(Residual), "android", tmp_path_factory.mktemp("artifact"))
 
 
-def bundled(artifact: ArtifactFolder, network: Model, folder: Path) -> Path:
-    folder.mkdir()
-    write_bundle(artifact, Told("iphone", versions(), Figures(), network=network), folder, LOCAL)
-    return folder
-
-
 @pytest.mark.slow
 def test_a_bundle_holds_it_whole_and_in_the_same_bytes(artifact: ArtifactFolder, tmp_path: Path) -> None:
-    one, two = (bundled(artifact, model_of(Residual), tmp_path / name) for name in ("one", "two"))
+    one, two = (bundled(artifact, tmp_path / name, model_of(Residual)) for name in ("one", "two"))
     assert zipped(one) == zipped(two)
     assert verify_bundle(one, LOCAL).holds
     manifest = read_manifest(one)
@@ -91,7 +82,7 @@ def test_what_it_cannot_convert_is_told(artifact: ArtifactFolder, tmp_path: Path
     with pytest.raises(InputError, match="coremltools cannot convert the network"):
         coreml.write_package(network, tmp_path)
     assert list(tmp_path.iterdir()) == []
-    manifest = read_manifest(bundled(artifact, network, tmp_path / "bundle"))
+    manifest = read_manifest(bundled(artifact, tmp_path / "bundle", network))
     assert manifest.notes[-1].startswith("no Core ML file: coremltools cannot convert the network")
     assert not [name for name in manifest.sha256 if "mlpackage" in name]
 
@@ -100,5 +91,5 @@ def test_without_coremltools_the_bundle_says_so(
     artifact: ArtifactFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(optional, "installed", lambda module: module != "coremltools")
-    manifest = read_manifest(bundled(artifact, model_of(Residual), tmp_path / "bundle"))
+    manifest = read_manifest(bundled(artifact, tmp_path / "bundle", model_of(Residual)))
     assert manifest.notes[-1] == "no Core ML file: coremltools is not installed"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from exporting import exported, quantized
 from small_networks import Gated, Residual, Shuffled, Twice, model_of
 
+from edgekit.artifact import ArtifactFolder
 from edgekit.bench import Candidate, Failure
 from edgekit.bench.layers import time_operators
 from edgekit.devices.local import Local
@@ -19,6 +21,12 @@ from edgekit.report import LayerTimes, Report
 
 TARGETS = {"onnxruntime": "host", "openvino": "intel-cpu", "litert": "android"}
 NETWORKS = {"residual": Residual, "shuffled": Shuffled, "gated": Gated, "twice": Twice}
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """`Twice` for this machine."""
+    return exported(model_of(Twice), "host", tmp_path_factory.mktemp("twice") / "artifact")
 
 
 def times(folder: Path, network: str, runtime: str, *, int8: bool) -> tuple[LayerTimes, list[str]]:
@@ -66,14 +74,13 @@ def test_other_networks_operators(tmp_path: Path, network: str, runtime: str) ->
         assert names.count(name) == weighted.count(name), name
 
 
-def test_a_file_without_a_run_names_its_layers_alone(tmp_path: Path) -> None:
-    artifact = exported(model_of(Twice), "host", tmp_path / "artifact")
-    assert [one.layer for one in file_operators(artifact) if one.layer] == [
+def test_a_file_without_a_run_names_its_layers_alone(twice: ArtifactFolder) -> None:
+    assert [one.layer for one in file_operators(twice) if one.layer] == [
         *("stem", "shared", "shared", "classifier"),
     ]
-    assert layers_of_run(artifact.folder) == ()
+    assert layers_of_run(twice.folder) == ()
     found = layer_times(
-        Candidate("twice", artifact, "onnxruntime"), Local(), (), threads=1, source="measured:here"
+        Candidate("twice", twice, "onnxruntime"), Local(), (), threads=1, source="measured:here"
     )
     assert isinstance(found, LayerTimes)
     assert [row.name for row in found.rows if row.name in {"stem", "shared", "classifier"}] == [
@@ -82,8 +89,8 @@ def test_a_file_without_a_run_names_its_layers_alone(tmp_path: Path) -> None:
     assert all(row.macs is None for row in found.rows)
 
 
-def test_a_run_knows_its_layers(tmp_path: Path, report: Report) -> None:
-    exported(model_of(Twice), "host", tmp_path / "artifact")
+def test_a_run_knows_its_layers(tmp_path: Path, twice: ArtifactFolder, report: Report) -> None:
+    shutil.copytree(twice.folder, tmp_path / "artifact")
     report.write(tmp_path)
     expected = [layer.name for layer in report.layers]
     for path in (tmp_path, tmp_path / "artifact", tmp_path / "artifact" / "model.onnx"):

@@ -11,9 +11,8 @@ import flatbuffers.table  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from bundles import LOCAL
-from exporting import exported, quantized
 from flatbuffers import number_types
-from small_networks import Residual, pictures
+from small_networks import pictures
 
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import predict
@@ -32,11 +31,6 @@ ABOUT = About(
     labels=tuple(f"class {index}" for index in range(10)),
     license="Apache-2.0",
 )
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
-    return exported(quantized(Residual, "android"), "android", tmp_path_factory.mktemp("artifact"))
 
 
 class Table:
@@ -82,8 +76,8 @@ def root(content: bytes) -> Table:
     return Table(content, int(struct.unpack_from("<I", content)[0]))
 
 
-def test_the_tables_say_what_the_model_is(artifact: ArtifactFolder) -> None:
-    told = root(metadata_in(with_metadata(artifact.model_path.read_bytes(), ABOUT)))
+def test_the_tables_say_what_the_model_is(phone_int8: ArtifactFolder) -> None:
+    told = root(metadata_in(with_metadata(phone_int8.model_path.read_bytes(), ABOUT)))
     assert [told.text(slot) for slot in (0, 1, 2, 5, 7)] == [
         "net",
         "what it is",
@@ -106,23 +100,23 @@ def test_the_tables_say_what_the_model_is(artifact: ArtifactFolder) -> None:
     assert (labels.text(0), labels.number(2)) == ("labels.txt", 2)  # TENSOR_AXIS_LABELS
 
 
-def test_labels_lie_behind_the_model_uncompressed(artifact: ArtifactFolder, tmp_path: Path) -> None:
-    content = with_metadata(artifact.model_path.read_bytes(), ABOUT)
+def test_labels_lie_behind_the_model_uncompressed(phone_int8: ArtifactFolder, tmp_path: Path) -> None:
+    content = with_metadata(phone_int8.model_path.read_bytes(), ABOUT)
     assert packed_labels(content) == "".join(f"class {index}\n" for index in range(10))
     (tmp_path / "model.tflite").write_bytes(content)
     with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
         assert [(each.filename, each.compress_type) for each in archive.infolist()] == [("labels.txt", 0)]
 
 
-def test_the_computation_stays_bit_equal(artifact: ArtifactFolder, tmp_path: Path) -> None:
-    before = artifact.model_path.read_bytes()
+def test_the_computation_stays_bit_equal(phone_int8: ArtifactFolder, tmp_path: Path) -> None:
+    before = phone_int8.model_path.read_bytes()
     content = with_metadata(before, ABOUT)
     path = tmp_path / "model.tflite"
     path.write_bytes(content)
-    described = artifact.manifest.model_copy(update={"sha256": {"model.tflite": sha256(path)}}).at(tmp_path)
+    described = phone_int8.manifest.model_copy(update={"sha256": {"model.tflite": sha256(path)}}).at(tmp_path)
     images = pictures(8, seed=3)
     assert np.array_equal(
-        predict(artifact, "litert", images, LOCAL), predict(described, "litert", images, LOCAL)
+        predict(phone_int8, "litert", images, LOCAL), predict(described, "litert", images, LOCAL)
     )
     graphs = [read_graph(each) for each in (before, content)]
     assert graphs[0].operators == graphs[1].operators
@@ -138,9 +132,9 @@ def test_the_computation_stays_bit_equal(artifact: ArtifactFolder, tmp_path: Pat
             assert np.array_equal(one.data, other.data)
 
 
-def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(artifact: ArtifactFolder) -> None:
-    once = with_metadata(artifact.model_path.read_bytes(), ABOUT)
-    assert once == with_metadata(artifact.model_path.read_bytes(), ABOUT)
+def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(phone_int8: ArtifactFolder) -> None:
+    once = with_metadata(phone_int8.model_path.read_bytes(), ABOUT)
+    assert once == with_metadata(phone_int8.model_path.read_bytes(), ABOUT)
     other = About(**{**vars(ABOUT), "name": "other", "labels": (), "license": None})
     twice = with_metadata(once, other)
     assert root(metadata_in(twice)).text(0) == "other"
@@ -148,22 +142,22 @@ def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(artifac
     assert [entry.name for entry in unpack(twice).metadata].count(b"TFLITE_METADATA") == 1
 
 
-def test_a_model_without_metadata_is_told(artifact: ArtifactFolder) -> None:
+def test_a_model_without_metadata_is_told(phone_int8: ArtifactFolder) -> None:
     with pytest.raises(InputError, match="holds no TFLite metadata"):
-        metadata_in(artifact.model_path.read_bytes())
+        metadata_in(phone_int8.model_path.read_bytes())
 
 
-def test_what_is_packed_behind_a_model_is_not_compressed(artifact: ArtifactFolder) -> None:
+def test_what_is_packed_behind_a_model_is_not_compressed(phone_int8: ArtifactFolder) -> None:
     for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
-        stream = io.BytesIO(artifact.model_path.read_bytes())
+        stream = io.BytesIO(phone_int8.model_path.read_bytes())
         with zipfile.ZipFile(stream, "a", compression) as archive:
             archive.writestr("labels.txt", "a" * 10_000_000)
         with pytest.raises(InputError, match=r"'labels\.txt' packed behind it, which is compressed"):
             packed_labels(stream.getvalue())
 
 
-def test_odd_archives_behind_a_model_are_bad_input(artifact: ArtifactFolder) -> None:
-    content = with_metadata(artifact.model_path.read_bytes(), ABOUT)
+def test_odd_archives_behind_a_model_are_bad_input(phone_int8: ArtifactFolder) -> None:
+    content = with_metadata(phone_int8.model_path.read_bytes(), ABOUT)
     directory = content.rindex(b"PK\x01\x02")
     refused = 0
     for place in range(directory, len(content) - 22):

@@ -9,9 +9,10 @@ from ssh_server import Server, running
 
 
 @pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def sshd(sshd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that ssh reaches by its own configuration (the test carries the marker `sshd`)."""
-    with running(tmp_path_factory.mktemp("sshd")) as server, pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("sshd")
+    with running(folder, sshd_program) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEKIT_SSH_CONFIG", str(server.config))
         yield server
 

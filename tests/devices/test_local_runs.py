@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_runtime import LIMITS, ended, inputs, job
+from fake_runtime import LIMITS, by_turns, ended, inputs, job, pids
 
 from edgekit.devices import Answer, Failure
 from edgekit.devices.local import Local
@@ -41,22 +40,11 @@ def test_latency_gives_positive_samples_with_warm_up_apart(tmp_path: Path) -> No
     assert values["executed"]["options"] == {"key": "value"}
 
 
-def by_turns(
-    folder: Path, bodies: Sequence[str], turns: int, *, timeout_s: float = 30
-) -> list[Answer | Failure]:
-    jobs = []
-    for place, body in enumerate(bodies):
-        (folder / str(place)).mkdir()
-        made = job(folder / str(place), body, timeout_s=timeout_s)
-        jobs.append(replace(made, limits=LIMITS | {"turn_seconds": 0.02}))
-    return Local().call_together(jobs, [inputs()] * len(jobs), turns)
-
-
 def test_two_processes_sample_by_turns(tmp_path: Path) -> None:
     """Both write their name at each call: A B, B A, A B, … gives two turns on end of each, and no other order."""
     mark = tmp_path / "order"
     bodies = [f"time.sleep(0.004); open({str(mark)!r}, 'a').write({name!r})" for name in "ab"]
-    outcomes = by_turns(tmp_path, bodies, turns=6)
+    outcomes = by_turns(Local(), tmp_path, bodies, turns=6)
     for outcome in outcomes:
         assert isinstance(outcome, Answer)
         assert len(outcome.values["turns"]) == 6
@@ -74,14 +62,14 @@ def test_a_crash_or_a_hang_ends_the_turns_of_both(tmp_path: Path) -> None:
     )
     for place, (body, kind) in enumerate(((dying, "crash"), ("time.sleep(60)", "hang"))):
         (tmp_path / f"case{place}").mkdir()
-        well, ill = by_turns(tmp_path / f"case{place}", ["pass", body], turns=1000, timeout_s=3)
+        well, ill = by_turns(Local(), tmp_path / f"case{place}", ["pass", body], turns=1000, timeout_s=3)
         assert isinstance(well, Answer)
         assert isinstance(ill, Failure)
         assert ill.kind == kind
 
 
 def test_what_a_runtime_prints_is_no_reply(tmp_path: Path) -> None:
-    (outcome,) = by_turns(tmp_path, ["print('done', flush=True)"], turns=3)
+    (outcome,) = by_turns(Local(), tmp_path, ["print('done', flush=True)"], turns=3)
     assert isinstance(outcome, Answer)
     assert len(outcome.values["turns"]) == 3
 
@@ -210,10 +198,7 @@ Local().call(Job("latency", Path({str(hanging.runtime)!r}), (), 1, {{}}, {LIMITS
              np.zeros((1, 3, 2, 2), np.float32))
 """
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while not (mark.exists() and mark.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    (runner,) = pids(mark)
     parent.send_signal(signal.SIGINT)
     assert parent.wait(20) != 0
-    assert ended(int(mark.read_text()))
+    assert ended(runner)

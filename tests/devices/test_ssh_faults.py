@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_runtime import ended, inputs, job
+from fake_runtime import ended, inputs, job, pids
 from ssh_server import Server, write_client_config
 
 from edgekit.devices import Answer, Failure, Job, ssh_session
@@ -71,7 +71,7 @@ def test_a_configuration_cannot_turn_checking_off(server: Server, monkeypatch: p
     assert "its host key is not known here" in refused(server.connect()).what
 
 
-def test_a_port_where_nobody_listens(server: Server) -> None:
+def test_a_port_where_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     error = refused(Ssh(parse(f"ssh://127.0.0.1:{port}")))
@@ -144,7 +144,7 @@ def test_the_connection_drops_while_a_job_runs(server: Server, tmp_path: Path) -
     work = job(tmp_path, f"open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
 
     def cut() -> None:
-        mark_of(mark)
+        pids(mark)
         server.drop()
 
     dropping = threading.Thread(target=cut)
@@ -152,15 +152,8 @@ def test_the_connection_drops_while_a_job_runs(server: Server, tmp_path: Path) -
     error = refused(server.connect(), work)
     dropping.join()
     assert "was lost while running a job" in error.what, error
-    assert ended(mark_of(mark))
-
-
-def mark_of(path: Path) -> int:
-    """The process id in a file, once it is there."""
-    waited = threading.Event()
-    while not (path.exists() and path.read_text()):
-        waited.wait(0.05)
-    return int(path.read_text())
+    (runner,) = pids(mark)
+    assert ended(runner)
 
 
 def test_the_connection_drops_while_results_come_back(server: Server, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_runtime import LIMITS, ended, inputs, job
+from fake_runtime import LIMITS, by_turns, ended, inputs, job, pids
 from ssh_server import Server
 
 from edgekit import runtimes
@@ -75,12 +74,9 @@ def test_unchanged_files_are_not_sent_again(device: Ssh, server: Server, tmp_pat
 
 
 def test_turns_are_given_on_the_device(device: Ssh, tmp_path: Path) -> None:
-    mark, works = tmp_path / "order", []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        work = job(tmp_path / name, f"time.sleep(0.004); open({str(mark)!r}, 'a').write({name!r})")
-        works.append(replace(work, limits=LIMITS | {"turn_seconds": 0.02}))
-    outcomes = device.call_together(works, [inputs()] * 2, turns=6)
+    mark = tmp_path / "order"
+    bodies = [f"time.sleep(0.004); open({str(mark)!r}, 'a').write({name!r})" for name in "ab"]
+    outcomes = by_turns(device, tmp_path, bodies, turns=6)
     assert [len(one.values["turns"]) for one in outcomes if isinstance(one, Answer)] == [6, 6]
     runs = [name for name, _ in groupby(mark.read_text())]
     assert runs[-6:] == ["b", "a", "b", "a", "b", "a"]
@@ -193,15 +189,6 @@ def missing(device: Ssh, work: Job) -> MissingError:
     with pytest.raises(MissingError) as failure:
         device.call(work, inputs())
     return failure.value
-
-
-def pids(mark: Path) -> list[int]:
-    """What a runtime wrote, once it did."""
-    deadline = time.monotonic() + 60
-    while not (mark.exists() and mark.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return [int(pid) for pid in mark.read_text().split()]
 
 
 def test_an_edgekit_that_is_killed_leaves_nothing(server: Server, tmp_path: Path) -> None:

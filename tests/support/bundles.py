@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit import files
 from edgekit.artifact import MANIFEST
 from edgekit.bundle import Told, write_bundle
+from edgekit.bundle.archive import names_in
 from edgekit.bundle.figures import Figures
 from edgekit.bundle.manifest import SUMS, write_sums
 from edgekit.devices import open_device
@@ -16,14 +17,16 @@ from edgekit.pipeline.versions import versions
 
 if TYPE_CHECKING:
     from edgekit.artifact import ArtifactFolder
+    from edgekit.model import Model
 
 LOCAL = open_device("local")
 
 
-def bundled(artifact: ArtifactFolder, folder: Path, figures: Figures | None = None) -> Path:
-    """The bundle of an artifact in a new folder."""
+def bundled(artifact: ArtifactFolder, folder: Path, network: Model | None = None) -> Path:
+    """The bundle of an artifact in a new folder; with a network, that of an iPhone."""
     folder.mkdir(parents=True)
-    write_bundle(artifact, Told("android", versions(), figures or Figures()), folder, LOCAL)
+    target = "iphone" if network else "android"
+    write_bundle(artifact, Told(target, versions(), Figures(), network=network), folder, LOCAL)
     return folder
 
 
@@ -31,8 +34,8 @@ def rewritten(folder: Path, **changes: object) -> None:
     """Change the manifest of a bundle, as one would who also writes its hashes anew."""
     path = folder / MANIFEST
     manifest = json.loads(path.read_text()) | changes
-    names = [each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file()]
-    own = {name: files.sha256(folder / name) for name in sorted(names) if name not in (SUMS, MANIFEST)}
+    names = names_in(folder) - {SUMS, MANIFEST}
+    own = {name: files.sha256(folder / name) for name in sorted(names)}
     manifest["sha256"] = changes.get("sha256", own)
     path.write_text(json.dumps(manifest))
     write_sums(folder, own)

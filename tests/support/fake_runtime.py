@@ -1,15 +1,17 @@
-"""A runtime that needs no package: a job for it, and whether its process is gone."""
+"""A runtime that needs no package: jobs for it, its processes, and whether they are gone."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from edgekit.devices import Array, Job
+from edgekit.devices import Answer, Array, Device, Failure, Job
 
 LIMITS = {"warmup_seconds": 0.01, "min_seconds": 0.02, "max_seconds": 1.0, "min_samples": 20}
 
@@ -57,6 +59,27 @@ def job(
 
 def inputs(count: int = 1) -> Array:
     return np.arange(count * 12, dtype=np.float32).reshape(count, 3, 2, 2)
+
+
+def by_turns(
+    device: Device, folder: Path, bodies: Sequence[str], turns: int, *, timeout_s: float = 30
+) -> list[Answer | Failure]:
+    """What jobs of these bodies give that sample together."""
+    jobs = []
+    for place, body in enumerate(bodies):
+        (folder / str(place)).mkdir()
+        made = job(folder / str(place), body, timeout_s=timeout_s)
+        jobs.append(replace(made, limits=LIMITS | {"turn_seconds": 0.02}))
+    return device.call_together(jobs, [inputs()] * len(jobs), turns)
+
+
+def pids(mark: Path) -> list[int]:
+    """The process ids that a runtime wrote, once it did."""
+    deadline = time.monotonic() + 60
+    while not (mark.exists() and mark.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return [int(pid) for pid in mark.read_text().split()]
 
 
 def ended(pid: int) -> bool:

@@ -105,11 +105,15 @@ class PhoneFolder:
         """Where a path of the phone lies here."""
         return self.root / name.lstrip("/")
 
-    def install_tool(self, *words: str, name: str = "benchmark_model") -> Path:
-        """A `benchmark_model` on the phone that runs files in LiteRT; `words` say how it behaves."""
-        path = self.write(f"{TEMPORARY}/{name}", tool(*words))
+    def install(self, script: str) -> Path:
+        """A `benchmark_model` in its usual place."""
+        path = self.write(f"{TEMPORARY}/benchmark_model", script)
         path.chmod(0o755)
         return path
+
+    def install_tool(self, *words: str) -> Path:
+        """A `benchmark_model` that runs files in LiteRT; `words` say how it behaves."""
+        return self.install(tool(*words))
 
     def vanishes_at(self, text: str) -> bool:
         return bool(self.vanish_at) and self.vanish_at in text

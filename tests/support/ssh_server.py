@@ -90,11 +90,9 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """Start one in a new folder, with keys made for it; it ends with the block."""
+def running(folder: Path, program: str) -> Iterator[Server]:
+    """Start one, by the path of sshd, in a new folder, with keys made for it; it ends with the block."""
     folder.chmod(0o700)
-    program = shutil.which("sshd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    assert program is not None
     for key in ("host_key", "other_host_key", "user_key", "other_user_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")

@@ -5,25 +5,22 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from edgekit import files
 from edgekit.artifact import Artifact, TensorSpec
+from edgekit.exporters.litert_graph import pack, unpack
 from edgekit.model import Preprocessing
 from edgekit.runtimes import litert_cpu
 
 
 def relu(side: int, description: str = "") -> bytes:
     """The runtime's tiny model, relu(x), for x of (1, side, side, 16); another description makes another file."""
-    model = schema.ModelT.InitFromPackedBuf(base64.b64decode(litert_cpu.TINY_MODEL))
+    model = unpack(base64.b64decode(litert_cpu.TINY_MODEL))
     for tensor in model.subgraphs[0].tensors:
         tensor.shape = [1, side, side, 16]
     model.description = description.encode()
-    builder = flatbuffers.Builder(0)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return pack(model)
 
 
 def artifact(folder: Path, *, side: int = 128) -> Path:

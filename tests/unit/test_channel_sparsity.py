@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from unittest.mock import Mock
 
+import contexts
 import pytest
 import torch
 from labelled_pictures import pictures
@@ -16,13 +17,11 @@ from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost
 from edgekit.graph.trace import trace
 from edgekit.model import Model, Preprocessing, Source
-from edgekit.progress import Silent
 from edgekit.recipe import PruneOptions, SparsifyOptions, load_recipe
 from edgekit.stages import Context, RejectedError
 from edgekit.stages.pruning import prune
 from edgekit.stages.shrinkage import GroupLasso, Groups
 from edgekit.stages.sparsify import Sparsify
-from edgekit.target import load_target
 
 
 class Net(nn.Module):
@@ -57,18 +56,7 @@ def model(*, normed: bool = True) -> Model:
 
 
 def context(baseline: Model, macs: float = 0.5) -> Context:
-    return Context(
-        data=pictures(16),
-        target=load_target("host"),
-        baseline=baseline,
-        accuracy_floor=None,
-        seed=0,
-        torch_device="cpu",
-        progress=Silent(),
-        measured_accuracy=lambda _: None,
-        file_bytes=lambda _: 0,
-        next_prune=PruneOptions(kind="prune", macs=macs),
-    )
+    return contexts.context(baseline, pictures(16), next_prune=PruneOptions(kind="prune", macs=macs))
 
 
 def sparsified(start: Model, **options: object) -> Model:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -44,11 +45,11 @@ def load(folder: Path, skip_bad: bool = False) -> Data:
     return load_folder(folder, PLAIN, skip_bad=skip_bad)
 
 
-def refused(folder: Path, match: str, skip_bad: bool = False) -> str:
-    with pytest.raises(InputError, match=match) as caught:
+def refused(folder: Path, skip_bad: bool = False) -> InputError:
+    with pytest.raises(InputError) as caught:
         load(folder, skip_bad)
     assert caught.value.exit_code == 2
-    return str(caught.value)
+    return caught.value
 
 
 def files_and_targets(data: Data) -> list[tuple[str, int]]:
@@ -87,7 +88,8 @@ def test_a_bad_file_is_named_and_skipped_only_on_request(
     else:
         assert isinstance(content, bytes)
         bad.write_bytes(content)
-    text = refused(tmp_path, name)
+    text = str(refused(tmp_path))
+    assert name in text
     assert "--skip-bad" in text
     heard = Heard()
     data = load_folder(tmp_path, PLAIN, skip_bad=True, progress=heard)
@@ -101,40 +103,42 @@ def test_many_bad_files_are_counted(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 4, "b": 4})
     for index in range(9):
         (tmp_path / "a" / f"bad{index}.png").write_bytes(b"x")
-    assert "and 4 more" in refused(tmp_path, "bad0.png: not a picture")
+    text = str(refused(tmp_path))
+    assert "bad0.png: not a picture" in text
+    assert "and 4 more" in text
 
 
 def test_a_picture_beside_the_class_folders_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", {"a": 4, "b": 4})
     fill(tmp_path / "val", {"a": 1, "b": 1})
     paint(tmp_path / "train" / "stray.png", 0)
-    refused(tmp_path, r"stray\.png: beside the class folders")
+    assert "stray.png: beside the class folders" in str(refused(tmp_path))
     assert load(tmp_path, skip_bad=True).skipped == ("train/stray.png",)
 
 
 def test_missing_and_foreign_folders_are_refused(tmp_path: Path) -> None:
-    refused(tmp_path / "nowhere", "No such file or directory")
-    refused(tmp_path, "is empty")
+    assert "No such file or directory" in str(refused(tmp_path / "nowhere"))
+    assert "is empty" in str(refused(tmp_path))
     (tmp_path / "file.png").write_bytes(b"x")
-    refused(tmp_path / "file.png", "Not a directory")
+    assert "Not a directory" in str(refused(tmp_path / "file.png"))
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    refused(tmp_path / "loop", "symbolic links")
+    assert "symbolic links" in str(refused(tmp_path / "loop"))
 
 
 def test_one_class_is_refused(tmp_path: Path) -> None:
-    refused(fill(tmp_path / "one", {"a": 9}), "one class only, 'a'")
+    assert "one class only, 'a'" in str(refused(fill(tmp_path / "one", {"a": 9})))
     fill(tmp_path / "two" / "train", {"a": 9})
     fill(tmp_path / "two" / "val", {"a": 9})
-    refused(tmp_path / "two", "one class only")
+    assert "one class only" in str(refused(tmp_path / "two"))
 
 
 def test_too_few_pictures_are_refused_with_their_class(tmp_path: Path) -> None:
-    refused(fill(tmp_path / "three", {"a": 9, "few": 2, "none": 0}), r"few \(2\)")
+    assert "few (2)" in str(refused(fill(tmp_path / "three", {"a": 9, "few": 2, "none": 0})))
     (tmp_path / "three" / "none").mkdir()
-    refused(tmp_path / "three", r"none \(0\)")
+    assert "none (0)" in str(refused(tmp_path / "three"))
     fill(tmp_path / "two" / "train", {"a": 9, "few": 1})
     fill(tmp_path / "two" / "val", {"a": 1, "few": 1})
-    refused(tmp_path / "two", r"train part .*few \(1\)")
+    assert re.search(r"train part .*few \(1\)", str(refused(tmp_path / "two")))
     assert load(fill(tmp_path / "enough", {"a": 3, "b": 3})).labelled
 
 
@@ -143,30 +147,33 @@ def test_skipping_every_picture_of_a_part_is_refused(tmp_path: Path) -> None:
         fill(tmp_path / name, {"a": 3, "b": 3})
     for broken in (tmp_path / "val").rglob("*.png"):
         broken.write_bytes(b"")
-    refused(tmp_path, r"val part .*a \(0\), b \(0\)", skip_bad=True)
+    assert re.search(r"val part .*a \(0\), b \(0\)", str(refused(tmp_path, skip_bad=True)))
 
 
 def test_a_folder_of_nothing_but_bad_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
-    refused(tmp_path, r"x\.png")
-    refused(tmp_path, "no pictures", skip_bad=True)
+    assert "x.png" in str(refused(tmp_path))
+    assert "no pictures" in str(refused(tmp_path, skip_bad=True))
 
 
 def test_val_must_have_trains_classes(tmp_path: Path) -> None:
     fill(tmp_path / "train", {"a": 3, "b": 3})
     fill(tmp_path / "val", {"a": 3, "c": 3})
-    text = refused(tmp_path, "other classes than train/")
+    text = str(refused(tmp_path))
+    assert "other classes than train/" in text
     assert "it lacks b" in text
     assert "it adds c" in text
 
 
 def test_half_a_layout_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", {"a": 3, "b": 3})
-    assert str(tmp_path / "train") in refused(tmp_path, "neither val/ nor test/")
+    text = str(refused(tmp_path))
+    assert "neither val/ nor test/" in text
+    assert str(tmp_path / "train") in text
     fill(tmp_path / "val", {".": 3})
-    refused(tmp_path, "no class folders")
+    assert "no class folders" in str(refused(tmp_path))
     fill(tmp_path / "valid", {"a": 3, "b": 3})
-    refused(tmp_path, "val and valid")
+    assert "val and valid" in str(refused(tmp_path))
 
 
 def test_what_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,18 +184,20 @@ def test_what_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", denied)
-        refused(tmp_path, r"cannot read .*\.png: Permission denied", skip_bad=True)
+        assert re.search(r"cannot read .*\.png: Permission denied", str(refused(tmp_path, skip_bad=True)))
     with monkeypatch.context() as patched:
         patched.setattr(Path, "iterdir", denied)
-        refused(tmp_path, "cannot read the data folder .*: Permission denied")
+        assert re.search("cannot read the data folder .*: Permission denied", str(refused(tmp_path)))
 
 
 def test_a_class_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 3})
     os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")  # noqa: PTH102
-    assert r"caf\xe9" in refused(tmp_path, "not UTF-8").replace("udce9", "xe9")
+    text = str(refused(tmp_path))
+    assert "not UTF-8" in text
+    assert r"caf\xe9" in text.replace("udce9", "xe9")
 
 
 def test_one_name_in_two_spellings_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, {unicodedata.normalize("NFC", "Möwe"): 3, unicodedata.normalize("NFD", "Möwe"): 3})
-    refused(tmp_path, "one name, spelt in two ways")
+    assert "one name, spelt in two ways" in str(refused(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -53,11 +54,11 @@ def masks_of(data: Data) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return data.train.targets.astype(np.uint8)
 
 
-def refused(folder: Path, match: str) -> str:
-    with pytest.raises(InputError, match=match) as caught:
+def refused(folder: Path) -> InputError:
+    with pytest.raises(InputError) as caught:
         load(folder)
     assert caught.value.exit_code == 2
-    return caught.value.hint
+    return caught.value
 
 
 def test_one_folder_is_cut_into_three_parts(tmp_path: Path) -> None:
@@ -157,66 +158,73 @@ def test_masks_are_held_at_the_networks_size_only(tmp_path: Path) -> None:
 
 def test_a_picture_without_a_mask_is_named(tmp_path: Path) -> None:
     (fill(tmp_path, 5) / "masks" / "003.png").unlink()
-    assert "masks/NAME.png" in refused(tmp_path, r"images/003\.jpg has no mask")
+    error = refused(tmp_path)
+    assert "images/003.jpg has no mask" in str(error)
+    assert "masks/NAME.png" in error.hint
 
 
 def test_a_mask_without_a_picture_is_named(tmp_path: Path) -> None:
     (fill(tmp_path, 5) / "images" / "003.jpg").unlink()
-    refused(tmp_path, r"masks/003\.png has no picture")
+    assert "masks/003.png has no picture" in str(refused(tmp_path))
 
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
     draw(fill(tmp_path, 5) / "masks" / "002.png", (0, 255), (8, 9))
-    refused(tmp_path, r"the mask .*masks/002\.png is 8×9, its picture .*images/002\.jpg 8×8")
+    told = r"the mask .*masks/002\.png is 8×9, its picture .*images/002\.jpg 8×8"
+    assert re.search(told, str(refused(tmp_path)))
 
 
 @pytest.mark.parametrize(
-    ("values", "odd", "match"),
+    ("values", "odd", "told"),
     [
-        ((0, 1), (0, 255), r"002\.png holds 255, which is no class"),
-        ((0, 255), (0, 1), r"holds 255, which is no class"),
-        ((0, 1, 2), (0, 9), r"002\.png holds 9, and none holds 3"),
-        ((0, 128), (0, 128), r"holds 128, and none holds 1"),
+        ((0, 1), (0, 255), "002.png holds 255, which is no class"),
+        ((0, 255), (0, 1), "holds 255, which is no class"),
+        ((0, 1, 2), (0, 9), "002.png holds 9, and none holds 3"),
+        ((0, 128), (0, 128), "holds 128, and none holds 1"),
     ],
 )
 def test_a_value_that_is_no_class_is_named(
-    tmp_path: Path, values: tuple[int, ...], odd: tuple[int, ...], match: str
+    tmp_path: Path, values: tuple[int, ...], odd: tuple[int, ...], told: str
 ) -> None:
     draw(fill(tmp_path, 5, values) / "masks" / "002.png", odd)
-    refused(tmp_path, match)
+    assert told in str(refused(tmp_path))
 
 
 def test_classes_that_are_not_trained_on_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", 5, (0, 1, 2))
     fill(tmp_path / "val", 2, (0, 3), first=10)
-    refused(tmp_path, r"val/masks/010\.png holds 3, which is no class")
+    assert "val/masks/010.png holds 3, which is no class" in str(refused(tmp_path))
 
 
 def test_values_beyond_the_named_classes_are_refused(tmp_path: Path) -> None:
     (fill(tmp_path, 5, (0, 1, 2)) / "classes.txt").write_text("ground\nroad\n")
-    assert refused(tmp_path, r"000\.png holds 2, which is no class") == "classes.txt names 2: 0 to 1"
+    error = refused(tmp_path)
+    assert "000.png holds 2, which is no class" in str(error)
+    assert error.hint == "classes.txt names 2: 0 to 1"
 
 
 @pytest.mark.parametrize(("values", "held"), [((0, 0), 0), ((255, 255), 255), ((1, 1), 1)])
 def test_masks_that_say_nothing_are_refused(tmp_path: Path, values: tuple[int, int], held: int) -> None:
-    refused(fill(tmp_path, 5, values), f"hold {held} only")
+    assert f"hold {held} only" in str(refused(fill(tmp_path, 5, values)))
 
 
 def test_masks_must_be_indices(tmp_path: Path) -> None:
     draw(fill(tmp_path, 5) / "masks" / "001.png", (0, 255), mode="RGB")
-    refused(tmp_path, r"001\.png: it holds RGB pixels")
+    assert "001.png: it holds RGB pixels" in str(refused(tmp_path))
 
 
 def test_masks_must_be_png(tmp_path: Path) -> None:
     (fill(tmp_path, 5) / "masks" / "001.png").rename(tmp_path / "masks" / "001.jpg")
-    assert "PNG" in refused(tmp_path, r"001\.jpg is no \.png file")
+    error = refused(tmp_path)
+    assert "001.jpg is no .png file" in str(error)
+    assert "PNG" in error.hint
 
 
 def test_broken_files_are_left_out_with_their_partners_if_allowed(tmp_path: Path) -> None:
     fill(tmp_path, 8)
     (tmp_path / "images" / "001.jpg").write_bytes(b"no picture")
     (tmp_path / "masks" / "002.png").write_bytes(b"no mask")
-    refused(tmp_path, "no whole pictures")
+    assert "no whole pictures" in str(refused(tmp_path))
     data = load(tmp_path, skip_bad=True)
     assert sum(sizes(data)) == 6
     assert data.skipped == ("images/001.jpg", "masks/002.png")
@@ -239,23 +247,25 @@ def test_pictures_keep_their_masks_when_others_are_left_out(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("count", "match"), [(2, "too few pictures with masks"), (0, "has no folder images/")]
+    ("count", "told"), [(2, "too few pictures with masks"), (0, "has no folder images/")]
 )
-def test_too_few_are_refused(tmp_path: Path, count: int, match: str) -> None:
+def test_too_few_are_refused(tmp_path: Path, count: int, told: str) -> None:
     fill(tmp_path, count)
     (tmp_path / "masks").mkdir(exist_ok=True)
-    refused(tmp_path, match)
+    assert told in str(refused(tmp_path))
 
 
 def test_a_part_without_masks_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "train", 5)
     paint(tmp_path / "val" / "images" / "9.jpg", 3)
-    refused(tmp_path, r"val has no folder masks/")
+    assert "val has no folder masks/" in str(refused(tmp_path))
 
 
 def test_class_folders_are_for_another_task(tmp_path: Path) -> None:
     paint(tmp_path / "cat" / "1.jpg", 3)
-    assert "images/NAME.jpg" in refused(tmp_path, "has no folder images/")
+    error = refused(tmp_path)
+    assert "has no folder images/" in str(error)
+    assert "images/NAME.jpg" in error.hint
     with pytest.raises(InputError, match="holds pictures and masks"):
         load_data(fill(tmp_path / "pairs", 5), preprocessing=PLAIN)
 
@@ -270,4 +280,4 @@ def test_loose_pictures_calibrate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "one\n", "ground\nground\n"])
 def test_names_of_classes_are_at_least_two_and_differ(tmp_path: Path, text: str) -> None:
     (fill(tmp_path, 5) / "classes.txt").write_text(text)
-    refused(tmp_path, r"classes\.txt should name at least two")
+    assert "classes.txt should name at least two" in str(refused(tmp_path))

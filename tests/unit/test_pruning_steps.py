@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 from unittest.mock import Mock
 
+import contexts
 import pytest
 import torch
 from forms import FORMS, HARD_CODED, INPUTS, SHAPE, form
@@ -43,17 +44,7 @@ INT8 = Quantization(
 
 
 def context(model: Model) -> Context:
-    return Context(
-        data=load_data(None, input_size=32),
-        target=load_target("host"),
-        baseline=model,
-        accuracy_floor=None,
-        seed=0,
-        torch_device="cpu",
-        progress=Silent(),
-        measured_accuracy=lambda _: None,
-        file_bytes=file_bytes,
-    )
+    return contexts.context(model, load_data(None, input_size=32), file_bytes=file_bytes)
 
 
 def file_bytes(model: Model) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from adbd import Adbd, State
-from phone import TEMPORARY, PhoneFolder, scripted_tool
+from phone import PhoneFolder, scripted_tool
 from phone_jobs import Connect
 
 from edgekit.devices import adb, adb_answer
@@ -68,7 +68,7 @@ def phone(tmp_path: Path) -> PhoneFolder:
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhoneFolder:
     """A phone whose tool runs nothing, and files whose operators need not be counted."""
     found = PhoneFolder(tmp_path / "phone")
-    found.write(f"{TEMPORARY}/benchmark_model", scripted_tool()).chmod(0o755)
+    found.install(scripted_tool())
     counts = {"operators": {}, "integer_operators": 0, "float_operators": 0, "float_precision": "f32"}
     monkeypatch.setattr(adb_answer, "count", lambda *_: counts)
     return found

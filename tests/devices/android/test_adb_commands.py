@@ -58,7 +58,7 @@ def test_compare_holds_two_files_on_the_phone(
     sides = [tflite_files.artifact(tmp_path / name) for name in ("base", "candidate")]
     digests = [files.sha256(side / "model.tflite") for side in sides]
     times = dict(zip(digests, (1000, microseconds), strict=True))
-    phone.write(f"{TEMPORARY}/benchmark_model", scripted_tool(times)).chmod(0o755)
+    phone.install(scripted_tool(times))
     result = run("compare", *sides, "--device", f"adb://{connect(phone)}", "--json")
     assert result.exit_code == code, result.output
     (case,) = json.loads(result.stdout)["cases"]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from phone import TEMPORARY, PhoneFolder
+from phone import PhoneFolder
 from phone_jobs import Connect, inputs, job
 
 from edgekit.devices import Failure, adb, adb_phone, open_device
@@ -76,7 +76,7 @@ def test_a_tool_that_is_missing_or_none(tmp_path: Path, connect: Connect) -> Non
     path = phone.install_tool()
     path.chmod(0o644)
     assert "Permission denied" in refused(f"adb://{serial}").what
-    phone.write(f"{TEMPORARY}/benchmark_model", "#!/bin/sh\necho hello\n").chmod(0o755)
+    phone.install("#!/bin/sh\necho hello\n")
     assert refused(f"adb://{serial}").what.endswith("is no benchmark_model: hello")
 
 

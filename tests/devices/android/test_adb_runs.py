@@ -212,9 +212,7 @@ def test_what_a_phone_does_not_tell_is_unknown(tmp_path: Path, connect: Connect)
     assert facts["system"] == "Android unknown, Linux unknown"
 
 
-def test_a_program_that_ends_leaves_nothing(
-    phone: PhoneFolder, tmp_path: Path, connect: Connect, adb_server: dict[str, str]
-) -> None:
+def test_a_program_that_ends_leaves_nothing(phone: PhoneFolder, connect: Connect) -> None:
     script = f"""
 from edgekit.devices import open_device
 open_device({f"adb://{connect(phone)}"!r}).state()
@@ -235,7 +233,7 @@ def test_a_side_that_fails_ends_the_turns(quick: PhoneFolder, tmp_path: Path, co
     bad = replace(work, model_files=(tmp_path / "bad" / "model.tflite",))
     bad.model_files[0].write_bytes(b"bad")
     dies = f"case $* in *{files.sha256(bad.model_files[0])[:24]}*) kill -SEGV $$;; esac"
-    quick.write(f"{TEMPORARY}/benchmark_model", scripted_tool().replace("us=1000", f"us=1000; {dies}", 1))
+    quick.install(scripted_tool().replace("us=1000", f"us=1000; {dies}", 1))
     for order, samples in (([work, bad], 1), ([bad, work], 0)):
         outcomes = dict(zip(map(id, order), device.call_together(order, [inputs()] * 2, 5), strict=True))
         failed, other = outcomes[id(bad)], outcomes[id(work)]
