@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 
@@ -21,6 +22,11 @@ def program_of(marker: str) -> str | None:
     """The first of a marker's programs that is installed."""
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), SERVERS))
     return next((found for name in PROGRAMS[marker] if (found := shutil.which(name, path=path))), None)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C ends the processes that tests start, also where a shell started these tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

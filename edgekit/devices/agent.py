@@ -230,9 +230,15 @@ def _session_folder(sessions: Path) -> Iterator[Path]:
 def _end_jobs_in(folder: Path) -> None:
     """End runners that outlived their agent, and what they started: their TMPDIR lies in this folder."""
     mark = b"TMPDIR=" + os.fsencode(folder) + b"/"
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in _processes():
         try:
             if any(word.startswith(mark) for word in (process / "environ").read_bytes().split(b"\0")):
                 os.kill(int(process.name), signal.SIGKILL)
         except OSError:  # another user's, or gone
             continue
+
+
+def _processes() -> list[Path]:
+    """Their folders; `glob` would look into each, and raise for one that ends meanwhile."""
+    proc = Path("/proc")
+    return [path for path in proc.iterdir() if path.name.isdigit()] if proc.is_dir() else []

@@ -160,6 +160,7 @@ def test_an_agent_that_nobody_asks_ends(device: Ssh, server: Server, monkeypatch
     hasty = [(name, source.replace("IDLE_S = 120", "IDLE_S = 0.5")) for name, source in sources]
     assert hasty != sources
     monkeypatch.setattr(ssh_session, "_sources", lambda: hasty)
+    monkeypatch.setattr(agent, "IDLE_S", 0.5)  # this side knows how long it waits
     device.state()
     assert server.quiet()
     assert device.state().facts["cpu"], "and the next question begins another"

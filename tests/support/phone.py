@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from ssh_server import all_processes
+
 TEMPORARY = "data/local/tmp"
 TOOL_SOURCE = Path(__file__).with_name("benchmark_model_tool.py")
 PROGRAMS = ("cat", "chmod", "grep", "ls", "mkdir", "mv", "rm", "sha256sum", "sh", "sleep")
@@ -141,7 +143,8 @@ class PhoneFolder:
     def running(self) -> list[str]:
         """Command lines of what the shell started and still runs."""
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
+        for pid in all_processes():
+            folder = Path(f"/proc/{pid}")
             try:
                 session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
                 line = (folder / "cmdline").read_bytes()

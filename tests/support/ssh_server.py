@@ -85,7 +85,7 @@ class Server:
 
     def agents(self) -> list[int]:
         """Processes of agents that this server's connections started."""
-        own = [pid for pid in _pids() if os.fsencode(self.folder) in _read(pid, "environ")]
+        own = [pid for pid in all_processes() if os.fsencode(self.folder) in _read(pid, "environ")]
         return [pid for pid in own if _read(pid, "cmdline").split(b"\0")[1:3] == [b"-I", b"-c"]]
 
 
@@ -166,7 +166,7 @@ def children_of(pid: int) -> list[int]:
     """Processes that a process started and that run."""
     return [
         other
-        for other in _pids()
+        for other in all_processes()
         if _read(other, "stat").rpartition(b")")[2].split()[1:2] == [str(pid).encode()]
     ]
 
@@ -174,7 +174,7 @@ def children_of(pid: int) -> list[int]:
 def processes_in(folder: Path) -> list[int]:
     """Processes that work under a folder."""
     found = []
-    for pid in _pids():
+    for pid in all_processes():
         try:
             place = Path(f"/proc/{pid}/cwd").readlink()
         except OSError:
@@ -184,8 +184,9 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+def all_processes() -> list[int]:
+    """`glob` would look into each, and raise for one that ends meanwhile."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
 def _read(pid: int, name: str) -> bytes:
