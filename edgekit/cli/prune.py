@@ -180,6 +180,7 @@ def _print(console: "Console", found: "PruningReport", *, show: bool) -> None:
         "MACs": f"{human_count(found.macs_before)} → {human_count(found.macs_after)} ({share:.1%})",
         "params": f"{human_count(found.params_before)} → {human_count(found.params_after)}",
         **{_SAID[name]: _spent(spent) for name, spent in found.budgets.items() if name in _SAID},
+        "widths": _multiples(found),
         "masked difference": f"{found.masked_difference:.1e} (relative, float64)",
     }
     print_facts(console, facts | ({"exported graph": found.rewritten} if found.rewritten else {}))
@@ -190,6 +191,12 @@ def _print(console: "Console", found: "PruningReport", *, show: bool) -> None:
     ]
     columns = ("move together", "read by", "channels", "left", "must stay")
     print_table(console, columns, rows, numbers=("channels", "left"))
+
+
+def _multiples(found: "PruningReport") -> str:
+    kept, wanted = found.channel_multiple, found.channel_multiple_wanted
+    told = f"multiples of {kept}" if kept > 1 else "any"
+    return told if kept == wanted else f"{told} (multiples of {wanted} cannot reach the budget)"
 
 
 _SAID: Mapping[str, str] = {

@@ -36,6 +36,8 @@ class Choice:
     """What the network will cost, by each budget."""
     step: Mapping[Resource, int]
     """What the last step took off each: with it left in, a budget would be missed."""
+    multiple: int
+    """What widths are multiples of."""
 
 
 def choose(
@@ -50,26 +52,44 @@ def choose(
     """Remove blocks of channels, the least important first, until no more than `allowed` is left.
 
     A block counts only while it helps with a budget that is not kept yet. A group's width stays a multiple of
-    `multiple` and never falls under it, so that kernels run full; groups that have no scores stay, and the last of a
-    layer's channels go last (`blocks.LAST`). `scope`: blocks
-    of all layers compete, or layers lose about the same share each. Raises `InputError` where nothing can be
-    pruned and `OutOfReachError` where a budget is out of reach.
+    `multiple` and never falls under it, so that kernels run full; where that puts a budget out of reach, of half of
+    it, and so on (`Choice.multiple`): a network of narrow layers has little to give in steps of 16. Groups that have
+    no scores stay, and the last of a layer's channels go last (`blocks.LAST`). `scope`: blocks of all layers compete,
+    or layers lose about the same share each. Raises `InputError` where nothing can be pruned and `OutOfReachError`
+    where a budget is out of reach.
     """
     components = _scored(channels, scores)
+    while True:
+        blocks = [blocks_of(channels, each, scores, multiple, scope) for each in components]
+        try:
+            return _chosen(channels, module, blocks, allowed, multiple)
+        except OutOfReachError:
+            if multiple == 1:
+                raise
+            multiple //= 2
+
+
+def _chosen(
+    channels: ChannelGraph,
+    module: nn.Module,
+    components: Sequence[Iterator[Block]],
+    allowed: Mapping[Resource, int],
+    multiple: int,
+) -> Choice:
     counters = {name: counter_of(name, channels, module) for name in allowed}
-    heads = _Heads([blocks_of(channels, each, scores, multiple, scope) for each in components])
+    heads = _Heads(components)
     removed: list[int] = []
     left = before = {name: counter() for name, counter in counters.items()}
     while over := [counters[name] for name, most in allowed.items() if left[name] > most]:
         names = heads.least(over)
         if not names:
-            raise _out_of_reach(allowed, left, multiple)
+            raise _out_of_reach(allowed, left)
         removed.extend(names)
         for counter in counters.values():
             counter.remove(names)
         before, left = left, {name: counter() for name, counter in counters.items()}
     step = {name: before[name] - left[name] for name in allowed}
-    return Choice(torch.tensor(removed, dtype=torch.int64), left, step)
+    return Choice(torch.tensor(removed, dtype=torch.int64), left, step, multiple)
 
 
 class _Heads:
@@ -123,13 +143,11 @@ def _scored(channels: ChannelGraph, scores: Mapping[int, float]) -> list[tuple[i
     return found
 
 
-def _out_of_reach(
-    allowed: Mapping[Resource, int], left: Mapping[Resource, int], multiple: int
-) -> OutOfReachError:
+def _out_of_reach(allowed: Mapping[Resource, int], left: Mapping[Resource, int]) -> OutOfReachError:
     name = next(name for name, most in allowed.items() if left[name] > most)
     return OutOfReachError(
         f"pruning cannot reach {said(name, allowed[name])}: {human(name, left[name])} are left "
-        f"when every layer is as narrow as it can be (multiples of {multiple})",
+        "when every layer is as narrow as it can be",
         hint=f"ask for at least {left[name]:,} {WORDS[name].replace('of', 'bytes of')}",
         resource=name,
         left=left[name],

@@ -11,8 +11,9 @@ from edgekit.report import Parity, Step
 
 
 def doubts(assessor: Assessor, shipped: Assessment, steps: tuple[Step, ...], parity: Parity) -> Iterator[str]:
-    """The warnings of a run, about its data, its latencies and its file, in this order."""
+    """The warnings of a run, about its data, its widths, its latencies and its file, in this order."""
     yield from _about_data(assessor.job, steps[0])
+    yield from _about_widths(assessor.job, steps)
     yield from _about_latency(assessor, shipped)
     if parity.sqnr_db < ENOUGH_DB:
         near = f"{parity.sqnr_db:.1f} dB from its network, under {ENOUGH_DB:g} dB"
@@ -35,6 +36,17 @@ def _about_data(job: Job, start: Step) -> Iterator[str]:
             f"the baseline is hardly better than chance ({100 * reached:.1f} % of {classes} classes): "
             "what follows compares nothing; train it better, or give --weights"
         )
+
+
+def _about_widths(job: Job, steps: tuple[Step, ...]) -> Iterator[str]:
+    wanted = job.target.channel_multiple
+    for step in steps:
+        kept = step.details.get("channel_multiple", wanted)
+        if step.kept and kept != wanted:
+            yield (
+                f"{step.stage}: widths are multiples of {kept}, for in multiples of {wanted}, which {job.target.title} "
+                "wants, its budget is out of reach: time may fall by less than MACs do"
+            )
 
 
 def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:

@@ -73,6 +73,9 @@ class PruningReport:
     criterion: str
     scope: str
     channel_multiple: int
+    """What widths are multiples of: of what was wanted where the budgets can be reached so, else of less."""
+    channel_multiple_wanted: int
+    """What the target's kernels want."""
     masked_difference: float
     """Largest relative difference, in float64, from the masked original."""
     rewritten: str
@@ -241,7 +244,8 @@ def _report(
         budgets=spent,
         criterion=options.criterion,
         scope=options.scope,
-        channel_multiple=multiple,
+        channel_multiple=pruned.choice.multiple,
+        channel_multiple_wanted=multiple,
         masked_difference=pruned.removal.difference,
         rewritten=pruned.removal.rewritten,
         classes=tuple(

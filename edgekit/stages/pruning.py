@@ -87,9 +87,10 @@ def prune(
     """Remove the least important channels until no more than `allowed` is left.
 
     `size` is that of float weights, or with `file_bytes` that of the file that a model makes. Widths stay multiples
-    of `multiple`; a sparsity pattern is projected anew, in the final channel order. `channels`, where they are known,
-    save the export. Raises `BudgetError` where a budget is out of reach (a file's: with the bytes of the smallest)
-    and `InputError` where nothing can be pruned, or the criterion does not apply.
+    of `multiple` where the budgets can be reached so (see `choose`); a sparsity pattern is projected anew, in the
+    final channel order. `channels`, where they are known, save the export. Raises `BudgetError` where a budget is out
+    of reach (a file's: with the bytes of the smallest) and `InputError` where nothing can be pruned, or the criterion
+    does not apply.
     """
     module = model.module
     free = protect(channels or channel_graph(trace(module, model.input_shape)), module, ranking.protected)
@@ -132,7 +133,7 @@ class _Ranked:
                 f"{'weight_bytes' if name == 'size' else name}_allowed": most
                 for name, most in allowed.items()
             },
-            "channel_multiple": self.multiple,
+            "channel_multiple": choice.multiple,
             "masked_difference": removal.difference,
             "not_judged": _not_judged(channels, self.scores),
             "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
