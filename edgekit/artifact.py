@@ -36,6 +36,8 @@ class Artifact(Frozen):
     model: str
     task: Task
     format: Format
+    runtime: str = ""
+    """The target's own, where edgekit drives that on a device; empty: the one that opens the format anywhere."""
     precision: Literal["int8", "fp16", "fp32"]
     model_file: str
     sha256: Mapping[str, str]

@@ -94,6 +94,15 @@ MaxTime = Annotated[
 MetricOption = Annotated[
     Metric | None, typer.Option("--metric", help="The percentile that is gated. Default: p50.")
 ]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="What runs both files. Default: the one that they are for (TensorRT for a Jetson) where the device has "
+        "it; `local` falls back to that of their format, and says so.",
+    ),
+]
 Inconclusive = Annotated[
     Open, typer.Option("--inconclusive", help="What an open verdict is: exit 5, or a pass.")
 ]
@@ -140,6 +149,7 @@ def compare(
     device: options.Device = Request.device,
     max_regression: MaxRegression = None,
     metric: MetricOption = None,
+    runtime: Runtime = None,
     max_size_growth: MaxSizeGrowth = None,
     max_memory_growth: MaxMemoryGrowth = None,
     max_accuracy_drop: MaxAccuracyDrop = None,
@@ -174,7 +184,7 @@ def compare(
             base=base,
             candidate=candidate,
             device=device,
-            terms=_terms(_share(max_regression, "--max-regression"), metric, limits),
+            terms=_terms(_share(max_regression, "--max-regression"), metric, runtime, limits),
             threads=threads,
             max_seconds=max_time,
             slowdown=_share(inject_slowdown, "--inject-slowdown"),
@@ -200,7 +210,9 @@ def _exit_code(found: Document | SelfTest, *, open_passes: bool) -> int:
     return codes[found.verdict]
 
 
-def _terms(max_regression: float | None, metric: Metric | None, limits: dict[str, Any]) -> Terms:
+def _terms(
+    max_regression: float | None, metric: Metric | None, runtime: str | None, limits: dict[str, Any]
+) -> Terms:
     from edgekit.gate.case import Limits
     from edgekit.gate.suite import Terms
 
@@ -208,7 +220,7 @@ def _terms(max_regression: float | None, metric: Metric | None, limits: dict[str
         raise InputError(f"the limit of {', '.join(wrong)} is no finite number")
     if max_regression is not None and not 0 < max_regression < 1:
         raise InputError("--max-regression is not between 0 and 100 %", hint="write 5% or 0.05")
-    given = _given(max_regression=max_regression, metric=metric and metric.value)
+    given = _given(max_regression=max_regression, metric=metric and metric.value, runtime=runtime)
     return Terms(limits=Limits(**limits), **given)
 
 

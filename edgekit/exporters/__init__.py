@@ -82,6 +82,7 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
         model=model.name,
         task=model.task,
         format=target.format,
+        runtime=target.runtime if target.driven else "",
         precision=model.precision,
         model_file=written.model_file,
         sha256={name: files.sha256(folder / name) for name in names},

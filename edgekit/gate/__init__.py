@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit import runtimes
 from edgekit.devices import Device, TimesOnly
 from edgekit.errors import InputError
 from edgekit.gate.case import Case
@@ -12,7 +13,9 @@ from edgekit.gate.holm import settle
 from edgekit.gate.plan import Plan
 from edgekit.gate.result import GateResult, overall
 from edgekit.gate.run import run_case
+from edgekit.gate.runtime import in_runtime
 from edgekit.progress import Progress, Silent
+from edgekit.runtimes import RUNTIME_OF
 
 __all__ = ["Case", "GateResult", "Plan", "check_slowdown", "gate"]
 
@@ -31,11 +34,13 @@ def gate(
     Nothing is decided by a single look, and the chance of a wrong verdict is shared out among the cases.
 
     `slowdown` makes every candidate slower by that share: the gate's test of itself. Raises `MissingError` where
-    the device is not there at all, `InputError` for a slowdown where none can be injected.
+    the device, or on it the runtime that the files are for, is not there at all, `InputError` for a slowdown where
+    none can be injected.
     """
     places = [case.device or device for case in cases]
+    cases = [in_runtime(case, place) for case, place in zip(cases, places, strict=True)]
     if slowdown:
-        check_slowdown(places)
+        check_slowdown(cases, places)
     told = [fingerprint(place.state(), threads=threads) for place in places]  # later a device may be gone
     results = tuple(
         run_case(
@@ -54,11 +59,17 @@ def gate(
     return GateResult(verdict=overall(settled), cases=settled)
 
 
-def check_slowdown(places: Sequence[Device]) -> None:
-    """Raise `InputError` for a device that times files itself: its calls cannot be made slower."""
-    for place in places:
+def check_slowdown(cases: Sequence[Case], places: Sequence[Device]) -> None:
+    """Raise `InputError` for a device or a runtime that times files itself: its calls cannot be made slower."""
+    for case, place in zip(cases, places, strict=True):
         if isinstance(place, TimesOnly):
             raise InputError(
                 f"{place.name} times files itself: there is no injected slowdown on it, and so no self-test",
                 hint="test the gate on `local`",
+            )
+        if case.runtime and runtimes.find(case.runtime).times_itself:
+            raise InputError(
+                f"{case.runtime} times files itself: there is no injected slowdown in it, and so no self-test",
+                hint=f"test the gate on that device in another runtime: "
+                f"--runtime {RUNTIME_OF[case.base.manifest.format]}",
             )

@@ -41,32 +41,40 @@ class Case:
     """What the runs' reports say of base and candidate."""
     device: Device | None = None
     """Where it is measured; None: where the gate is."""
+    runtime: str = ""
+    """In which; empty: the one that the files are for, where the device has it (`runtime.in_runtime`)."""
+    not_compared: str = ""
+    """What is lacking where that is another one."""
 
 
 def open_case(
     base: Path, candidate: Path, *, max_regression: float, metric: Metric, limits: Limits, name: str = "",
-    force: bool = False,
+    runtime: str = "", force: bool = False,
 ) -> Case:  # fmt: skip
     """Open both sides; raises `InputError` for files that were changed and, unless forced, for two different things."""
-    before, after = open_subject(base), open_subject(candidate)
-    differing = "" if force else _differing(before.manifest, after.manifest)
+    before, after = open_subject(base, runtime), open_subject(candidate, runtime)
+    differing = "" if force else _differing(before.manifest, after.manifest, runtime)
     if differing:
         raise InputError(
             f"{base} and {candidate} are no two versions of one file: {differing}",
             hint="--force compares them all the same",
         )
     reports = tested(before), tested(after)
-    return Case(name or after.manifest.model, before, after, max_regression, metric, limits, reports)
+    name = name or after.manifest.model
+    return Case(name, before, after, max_regression, metric, limits, reports, runtime=runtime)
 
 
-def _differing(was: Artifact, becomes: Artifact) -> str:
-    """What makes a change of speed say nothing about the candidate alone."""
+def _differing(was: Artifact, becomes: Artifact, runtime: str) -> str:
+    """What makes a change of speed say nothing about the candidate alone; `runtime` is one that was named for both."""
     if (was.model, was.task) != (becomes.model, becomes.task):
         return f"two models, {was.model} ({was.task}) and {becomes.model} ({becomes.task})"
     if was.inputs[0].shape != becomes.inputs[0].shape:
         return f"the inputs differ, {was.inputs[0].shape} and {becomes.inputs[0].shape}"
     if was.format != becomes.format:
         return f"the formats differ, {was.format} and {becomes.format}, so two runtimes would be compared"
+    own = {side.runtime for side in (was, becomes) if side.runtime}
+    if not runtime and len(own) > 1:
+        return f"they are for two runtimes, {' and '.join(sorted(own))}"
     if was.runtime_options != becomes.runtime_options:
         options = (_spelt(side) for side in (was, becomes))
         return f"the runtime's options differ, {' and '.join(options)}"

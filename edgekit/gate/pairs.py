@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgekit import runtimes
 from edgekit.bench import Candidate, Protocol, disturbance
 from edgekit.bench.candidate import job, succeeded
 from edgekit.bench.latency import blocks_by_turns
@@ -21,8 +22,8 @@ Metric = Literal["p50", "p90"]
 PERCENT = {"p50": 50.0, "p90": 90.0}
 SHORT = Protocol(blocks=1, warmup_seconds=0.2)
 """One block of a gate: many short processes tell more than few long ones."""
-TURNS, TURN = 10, {"turn_seconds": 0.05}
-"""A block's samples come in so many turns of so long: shorter than what a machine takes to change its clock."""
+BLOCK_S = 0.5
+"""A block's samples take so long in all its turns: one is shorter than what a machine takes to change its clock."""
 
 
 class Block(Frozen):
@@ -81,16 +82,18 @@ def measured_pairs(
     `MeasurementError` where a side fails or another machine or runtime answers than before, `MissingError` where
     the device is gone.
     """
+    turns = runtimes.find(base.runtime).turns
+    limits = SHORT.limits | {"turn_seconds": BLOCK_S / turns}
     slow = {"slowdown": slowdown} if slowdown else {}
     sides = [
-        (side, job("latency", side, threads=threads, timeout_s=SHORT.timeout_s, limits=limits | TURN))
-        for side, limits in ((base, SHORT.limits), (candidate, SHORT.limits | slow))
+        (side, job("latency", side, threads=threads, timeout_s=SHORT.timeout_s, limits=told))
+        for side, told in ((base, limits), (candidate, limits | slow))
     ]
     start = before = device.state()
     base_first, versions = True, dict[str, str]()
     while True:
         order = sides if base_first else sides[::-1]
-        outcomes = blocks_by_turns(order, device, TURNS)
+        outcomes = blocks_by_turns(order, device, turns)
         blocks = [
             _block(succeeded(outcome, side.name).values)
             for (side, _), outcome in zip(order, outcomes, strict=True)

@@ -101,5 +101,6 @@ def _case(request: GateRequest, base: Path, candidate: Path) -> Case:
         max_regression=terms.max_regression,
         metric=terms.metric,
         limits=terms.limits,
+        runtime=terms.runtime,
         force=request.force,
     )

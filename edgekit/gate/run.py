@@ -53,7 +53,10 @@ def run_case(
     case: what was measured is in the result.
     """
     began = time.monotonic()
-    sides = candidate_of("base", case.base), candidate_of("candidate", case.candidate)
+    sides = (
+        candidate_of("base", case.base, case.runtime),
+        candidate_of("candidate", case.candidate, case.runtime),
+    )
     pairs = measured_pairs(*sides, device, threads=threads, slowdown=slowdown)
     watch = Watch(device.name, told)
     try:
@@ -110,7 +113,7 @@ def _result(
         judged=watch.judged,
         set_aside=tuple(watch.set_aside),
         checks=found,
-        not_compared=(*not_compared, *_not_of_the_device(watch)),
+        not_compared=(*not_compared, *_not_of_the_device(watch, case)),
         log_ratios=ratios,
         seconds=round(seconds, 1),
     )
@@ -133,10 +136,11 @@ def _verdict(case: Case, plan: Plan, watch: Watch, broken: Sequence[str]) -> tup
     return "inconclusive", f"{watch.judged} pairs leave the threshold inside the interval"
 
 
-def _not_of_the_device(watch: Watch) -> list[str]:
-    if not watch.answered_by:
-        return []
-    return [f"outputs of the device, which gives none: parity_db is that of {watch.answered_by}"]
+def _not_of_the_device(watch: Watch, case: Case) -> Iterator[str]:
+    if case.not_compared:
+        yield case.not_compared
+    if watch.answered_by:
+        yield f"outputs of the device, which gives none: parity_db is that of {watch.answered_by}"
 
 
 def _side(side: Candidate, blocks: Sequence[Block]) -> Side:

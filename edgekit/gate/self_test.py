@@ -11,6 +11,7 @@ from edgekit.frozen import Frozen
 from edgekit.gate import check_slowdown, gate
 from edgekit.gate.case import Case
 from edgekit.gate.result import SCHEMA, CaseResult, GateResult, Verdict
+from edgekit.gate.runtime import in_runtime
 from edgekit.progress import Progress
 
 SLOWDOWN = 0.10
@@ -53,7 +54,9 @@ def self_test(
             "the gate has to let it pass",
             hint="inject a larger one",
         )
-    check_slowdown([case.device or device])
+    place = case.device or device
+    case = in_runtime(case, place)
+    check_slowdown([case], [place])
     same, slowed = (
         gate(
             [replace(case, name=name)],

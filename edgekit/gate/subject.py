@@ -29,11 +29,11 @@ class Pointer(Frozen):
     """Files of the artifact whose content is pinned."""
 
 
-def open_subject(path: Path) -> ArtifactFolder:
-    """Open one side; raises `InputError` for what is missing, was changed, or fits no runtime."""
+def open_subject(path: Path, runtime: str = "") -> ArtifactFolder:
+    """Open one side; raises `InputError` for what is missing, was changed, or does not fit the runtime."""
     found = _pointed_to(path) if _is_pointer(path) else load_artifact(path)
     # Refuses a file or options that do not fit the runtime now, not when half a suite is measured.
-    job("latency", candidate_of(str(path), found), threads=1, timeout_s=1, limits={})
+    job("latency", candidate_of(str(path), found, runtime), threads=1, timeout_s=1, limits={})
     if (found.folder / PARITY).is_file():
         _check_known_answers(found)
     return found
@@ -73,10 +73,12 @@ def tested(artifact: ArtifactFolder) -> Tested | None:
     return Tested(accuracy, str(report.data.get("sha256")))
 
 
-def candidate_of(name: str, artifact: ArtifactFolder) -> Candidate:
-    """An artifact in the runtime of its format, as its manifest says that it runs."""
+def candidate_of(name: str, artifact: ArtifactFolder, runtime: str = "") -> Candidate:
+    """An artifact in a runtime; by default in that of its format, with the options that its manifest has for it."""
     manifest = artifact.manifest
-    return Candidate(name, artifact, RUNTIME_OF[manifest.format], dict(manifest.runtime_options))
+    anywhere = RUNTIME_OF[manifest.format]
+    options = dict(manifest.runtime_options) if runtime in ("", anywhere) else {}
+    return Candidate(name, artifact, runtime or anywhere, options)
 
 
 def _is_pointer(path: Path) -> bool:

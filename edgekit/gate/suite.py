@@ -22,6 +22,8 @@ class Terms(Frozen):
     max_regression: float = Field(default=0.05, gt=0, lt=1)
     metric: Metric = "p50"
     limits: Limits = Limits()
+    runtime: str = ""
+    """The name of the one that runs both files; empty: that which they are for."""
 
     def filled(self, given: Terms) -> Terms:
         """These, with those keys in their place that `given` was really given, each limit by itself."""
@@ -78,5 +80,6 @@ def _opened(entry: Entry, folder: Path, terms: Terms, *, force: bool) -> Case:
         metric=held.metric,
         limits=held.limits,
         name=entry.name,
+        runtime=held.runtime,
         force=force,
     )

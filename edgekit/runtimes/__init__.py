@@ -31,6 +31,7 @@ from edgekit.errors import unknown
 
 RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tflite": "litert"}
 """What opens a file of each format where no target says otherwise."""
+TURNS = 10
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Runtime:
     """What brings it where pip does not."""
     open_seconds: float
     """What opening a file may take on top of the time that its inferences have."""
+    turns: int
+    """How often two files take turns while a pair of blocks is measured; each turn may be a process of its own."""
+    times_itself: bool
+    """Whether its own loop takes the times, so that no call of it can be made slower."""
     formats: tuple[str, ...]
     options: tuple[str, ...]
     file: Path
@@ -73,6 +78,8 @@ def runtimes() -> dict[str, Runtime]:
             extra=module.EXTRA,
             by_hand=getattr(module, "MEND", ""),
             open_seconds=getattr(module, "OPEN_SECONDS", 0),
+            turns=getattr(module, "TURNS", TURNS),
+            times_itself=hasattr(module.Session, "measure"),
             formats=tuple(module.FORMATS),
             options=tuple(module.OPTIONS),
             file=Path(str(module.__file__)),

@@ -34,6 +34,7 @@ FORMATS = ("onnx",)
 CACHE = f"{os.environ.get('XDG_CACHE_HOME') or '~/.cache'}/edgekit/tensorrt"
 OPTIONS = {"input": "x", "optimization_level": "4", "cache": CACHE}
 CACHE_BYTES = 4 * 1024**3  # of engines: beyond it the one that was used longest ago goes
+TURNS = 2  # each starts trtexec anew, which takes a second or more
 OPEN_SECONDS = 1800  # what a build may take on top of an inference's time
 TINY_MODEL = (
     "CAg6VAoSCgF4EgF5GgRyZWx1IgRSZWx1EgRyZWx1WhsKAXgSFgoUCAESEAoCCAEKAggBCgIIAgoCCAJiGwoBeRIWChQIARIQCgIIAQoC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from edgekit import files
 from edgekit.cli.app import app
-from edgekit.gate import pairs
+from edgekit.runtimes import runtimes
 
 pytestmark = pytest.mark.adb
 
@@ -53,7 +54,7 @@ def test_compare_holds_two_files_on_the_phone(
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pairs, "TURNS", 2)
+    monkeypatch.setitem(runtimes(), "litert", replace(runtimes()["litert"], turns=2))
     phone = PhoneFolder(tmp_path / "phone")
     sides = [tflite_files.artifact(tmp_path / name) for name in ("base", "candidate")]
     digests = [files.sha256(side / "model.tflite") for side in sides]
