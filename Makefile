@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix test-aarch64 test-bundle bench-prune lint constraints clean
+.PHONY: demo test test-matrix test-libraries test-aarch64 test-bundle bench-prune lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -16,11 +16,16 @@ test-matrix: .venv/installed-dev  ## Every family on five targets, then the READ
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m matrix -n 2 --dist load --maxschedchunk 1 tests/matrix
 	$(BIN)/python benchmarks/matrix.py
 
-# timm and torchvision are benchmarked, not needed: they stay out of .venv, and so out of constraints.txt. What has run
-# is not run again.
-bench-prune: .venv/installed-dev  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
-	test -d .tools/pruned || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target .tools/pruned timm torchvision
-	PYTHONPATH=.tools/pruned $(BIN)/python benchmarks/prune_coverage.py
+# timm and torchvision are compared with, not needed: they stay out of .venv, and so out of constraints.txt.
+.tools/libraries: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ timm torchvision
+
+test-libraries: .tools/libraries  ## Networks of timm and torchvision: their weights in ours, and themselves by name.
+	OMP_NUM_THREADS=1 PYTHONPATH=$< $(BIN)/python -m pytest -m libraries tests/libraries
+
+# What has run is not run again.
+bench-prune: .tools/libraries  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
+	PYTHONPATH=$< $(BIN)/python benchmarks/prune_coverage.py
 
 # tflite-support pins an old protobuf, and the Kotlin compiler needs Java and npm: neither belongs into .venv.
 test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata reader and in the Kotlin compiler.

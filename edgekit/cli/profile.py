@@ -27,8 +27,8 @@ Subject = Annotated[
     typer.Argument(
         metavar="MODEL|ARTIFACT",
         show_default=False,
-        help=f"A network of the zoo, {options.OWN}; the folder of a run or an artifact; or an ONNX, OpenVINO IR or "
-        ".tflite file.",
+        help=f"A network of the zoo, {options.OWN}; the folder of a run, an artifact or a checkpoint; or an ONNX, "
+        "OpenVINO IR or .tflite file.",
     ),
 ]
 Target = Annotated[

@@ -14,6 +14,7 @@ import numpy as np
 from edgekit import runtimes
 from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Failure, compare, fastest, float_candidates
+from edgekit.checkpoint import STRUCTURE
 from edgekit.devices import open_device
 from edgekit.errors import InputError
 from edgekit.exporters import export
@@ -23,6 +24,7 @@ from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
+from edgekit.pipeline.loading import load
 from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.pipeline.place import Place, place_of
 from edgekit.pipeline.static import Static, static_of_file, static_of_network
@@ -82,13 +84,13 @@ def profile(
     layers: bool = False,
     progress: Progress | None = None,
 ) -> CostProfile:
-    """The static cost of a network (as `compress` takes it) or of a file, with advice; the latency of an artifact.
+    """The static cost of a network, a checkpoint or a file, with advice; the latency of an artifact.
 
-    A network is counted at (1, C, H, W), by default its published size, a `.pt2` file's own, or 224; with a target it
-    also gets floors on it (estimates) and the latency of its float file (random weights, or those of the `.pt2` file),
-    in the fastest precision of the target's runtime here. With `layers` also the time of each layer, from a pass of
-    its own. What the runtime made on the device, an engine for one, comes into `keep`. An ONNX, OpenVINO IR or .tflite
-    file without a manifest is only counted. Raises the errors of `edgekit.errors`.
+    A network (as `compress` takes it) is counted at (1, C, H, W), by default its published size, a `.pt2` file's own,
+    or 224; with a target it also gets floors on it (estimates) and the latency of its float file (random weights, or
+    its own), in the fastest precision of the target's runtime here. With `layers` also the time of each layer, from a
+    pass of its own. What the runtime made on the device, an engine for one, comes into `keep`. An ONNX, OpenVINO IR
+    or .tflite file without a manifest is only counted. Raises the errors of `edgekit.errors`.
     """
     goal = load_target(target) if target else None
     open_device(device)  # an address that is none is refused before anything is counted
@@ -97,12 +99,16 @@ def profile(
     file = path.is_file() and path.suffix != SUFFIX
     if file and not (path.parent / MANIFEST).is_file():
         return _joined(path.name, goal, static_of_file(path, goal), None)
-    if file or path.is_dir():
+    saved = (path / STRUCTURE).is_file()
+    if file or (path.is_dir() and not saved):
         artifact = load_artifact(path)
         counted = _counted(artifact, goal, bench.progress)
         return _joined(artifact.manifest.model, goal, counted, bench.file(artifact, layers_of_run(path)))
-    found = architecture(str(model), factory_arg, task)
-    network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
+    if saved:
+        network = load(path)
+    else:
+        found = architecture(str(model), factory_arg, task)
+        network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
     static = static_of_network(network, goal)
     measured = None if goal is None else bench.network(network, goal, static.cost.layers)
     return _joined(network.name, goal, static, measured)

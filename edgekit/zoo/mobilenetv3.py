@@ -13,7 +13,9 @@ from edgekit.zoo.names import by_layer
 from edgekit.zoo.registry import About, network
 
 RE, HS = nn.ReLU, nn.Hardswish
-NORM = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+EPS, TIMM_EPS = 1e-3, 1e-5
+"""torchvision's, as TensorFlow's, and that with which timm trained its own weights."""
+NORM = partial(nn.BatchNorm2d, eps=EPS, momentum=0.01)
 Row = tuple[int, int, int, int, bool, type[nn.Module], int]
 
 LARGE: tuple[Row, ...] = (
@@ -115,8 +117,7 @@ _TIMM_FIRST_PARTS = (("conv_dw", "bn1"), ("se.conv_reduce", "se.conv_expand"), (
 def timm_layers(rows: tuple[Row, ...]) -> dict[str, str]:
     """A layer's name in timm (`blocks.1.0.conv_pw`) → ours (`features.2.block.0.0`).
 
-    timm's `conv_head` is a convolution on one pixel, with the weights of our first linear layer. Its own
-    weights were trained with eps 1e-5 in batch norm, torchvision's and TensorFlow's with 1e-3, as here.
+    timm's `conv_head` is a convolution on one pixel, with the weights of our first linear layer.
     """
     last, tail = len(rows) + 1, rows[-1][0] + 1
     names = {
@@ -146,6 +147,7 @@ def timm_layers(rows: tuple[Row, ...]) -> dict[str, str]:
         accuracy_source="ImageNet top-1, torchvision's MobileNet_V3_Large_Weights.IMAGENET1K_V2",
     ),
     rename=by_layer(timm_layers(LARGE)),
+    variance_shift=TIMM_EPS - EPS,
 )
 def mobilenetv3_large(*, num_classes: int, in_channels: int, width: float) -> nn.Module:
     """MobileNetV3-Large; a width scales the head too, as in torchvision (timm keeps it at 1280)."""
@@ -162,6 +164,7 @@ def mobilenetv3_large(*, num_classes: int, in_channels: int, width: float) -> nn
         accuracy_source="ImageNet top-1, torchvision's MobileNet_V3_Small_Weights.IMAGENET1K_V1",
     ),
     rename=by_layer(timm_layers(SMALL)),
+    variance_shift=TIMM_EPS - EPS,
 )
 def mobilenetv3_small(*, num_classes: int, in_channels: int, width: float) -> nn.Module:
     """MobileNetV3-Small; a width scales the head too, as in torchvision (timm keeps it at 1024)."""

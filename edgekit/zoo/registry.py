@@ -60,18 +60,22 @@ class Network:
     builder: Builder
     rename: Callable[[str], str]
     """From a parameter's name in another public form of the weights to ours; others are left as they are."""
+    variance_shift: float = 0.0
+    """What that form's running variances get added, where its batch norms divide by sqrt(variance + another eps)."""
 
 
 _NETWORKS: dict[str, Network] = {}
 
 
-def network(name: str, about: About, *, rename: Callable[[str], str] = str) -> Callable[[Builder], Builder]:
+def network(
+    name: str, about: About, *, rename: Callable[[str], str] = str, variance_shift: float = 0.0
+) -> Callable[[Builder], Builder]:
     """Register the decorated builder under `name`; a name that is taken is refused (`ValueError`)."""
 
     def register(builder: Builder) -> Builder:
         if name in _NETWORKS:
             raise ValueError(f"two builders are registered as {name!r}")
-        _NETWORKS[name] = Network(name, about, builder, rename)
+        _NETWORKS[name] = Network(name, about, builder, rename, variance_shift)
         return builder
 
     return register

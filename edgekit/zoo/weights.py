@@ -60,12 +60,15 @@ def load_weights(module: nn.Module, path: Path, source: Source) -> WeightsInfo:
 def _named(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: Source) -> dict[str, Tensor]:
     """Under the network's own names: a prefix that all keys share is taken off, other forms are renamed."""
     known = networks().get(source.name)
-    rename = str if known is None else known.rename
+    rename, shift = (str, 0.0) if known is None else (known.rename, known.variance_shift)
     keys = [key.split(".") for key in found if key != "n_averaged"]  # AveragedModel's counter
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*keys, strict=False))))
-    forms = [
-        {rename(".".join(key[skip:])): found[".".join(key)] for key in keys} for skip in range(shared + 1)
-    ]
+    forms = []
+    for skip in range(shared + 1):
+        names = {".".join(key): ".".join(key[skip:]) for key in keys}
+        form = {rename(name): found[key] for key, name in names.items()}
+        theirs = {rename(name) for name in names.values()} - set(names.values())
+        forms.append(form | {key: form[key] + shift for key in theirs if key.endswith(".running_var")})
     return max(forms, key=lambda form: len(form.keys() & expected.keys()))
 
 
