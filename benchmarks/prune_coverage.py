@@ -33,7 +33,8 @@ HEAD = (
 PAGE = """# Which networks can be pruned
 
 `make bench-prune` ran {count} of the {total} networks that timm, torchvision and the zoo list, with random weights: \
-{said}; {graphs} of those pruned hold sizes in their forward and were pruned as exported graphs.
+{said}; {graphs} of those pruned hold sizes in their forward and were pruned as exported graphs, {any_batch} of them for any \
+number of pictures.
 
 Each was asked for half of its multiply-accumulates, or what is in reach of 75 and 90 %. *Exact to* is the largest \
 relative difference, in float64, from the original with the removed channels masked. *As its graph*: the network's \
@@ -103,6 +104,7 @@ def line(row: dict[str, Any]) -> str:
     if proof == "pruned":
         macs += f" → {human_count(row['macs_after'])}"
         proof = f"exact to {row['difference']:.0e}" + (", as its graph" if row["rewritten"] else "")
+        proof += " for one picture" if row.get("one_picture") else ""
         why = "; ".join(reason for reason in row["frozen"] if reason != "network output")[:160]
     size = "×".join(map(str, row.get("input_shape", ())[2:]))
     params = human_count(row["params"]) if "params" in row else ""
@@ -117,8 +119,11 @@ def page(rows: list[dict[str, Any]], total: int, max_params: float) -> str:
     """The Markdown page."""
     counts = Counter(row["verdict"] for row in rows)
     graphs = sum(bool(row.get("rewritten")) for row in rows)
+    any_batch = sum(bool(row.get("rewritten")) and row.get("one_picture") == "" for row in rows)
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-    text = PAGE.format(count=len(rows), total=total, said=said, graphs=graphs, max_params=max_params)
+    text = PAGE.format(
+        count=len(rows), total=total, said=said, graphs=graphs, any_batch=any_batch, max_params=max_params
+    )
     return "\n".join((text, *HEAD, *map(line, rows), ""))
 
 

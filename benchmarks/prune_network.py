@@ -17,14 +17,15 @@ from collections import Counter
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgekit.errors import BudgetError, EdgekitError, InputError
+from edgekit.graph.any_batch import for_any_batch
 from edgekit.graph.budget import choose
 from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import cost_of_graph
 from edgekit.graph.importance import importance
-from edgekit.graph.surgery import FORWARD_ERRORS, remove_channels
+from edgekit.graph.surgery import FORWARD_ERRORS, TOLERANCE, masked_difference, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.zoo.registry import networks
 
@@ -114,10 +115,22 @@ def pruned(module: nn.Module, shape: tuple[int, ...]) -> dict[str, Any]:
             "macs_after": choice.left["macs"],
             "difference": removal.difference,
             "rewritten": removal.rewritten,
+            "one_picture": one_picture(module, channels, choice.removed) if removal.rewritten else "",
             "prune_seconds": round(time.perf_counter() - start, 1),
             "reason": "",
         }
     return found | {"verdict": "refused"}
+
+
+def one_picture(module: nn.Module, channels: ChannelGraph, removed: Tensor) -> str:
+    """Why the graph that took the network's place takes one picture alone; empty where it takes any number of them."""
+    try:
+        graph = for_any_batch(module, channels, removed)
+    except InputError as error:
+        return error.what
+    if (difference := masked_difference(module, graph, channels, removed)) > TOLERANCE:
+        raise EdgekitError(f"the graph for any batch differs from the masked original by {difference:.1e}")
+    return ""
 
 
 def frozen(channels: ChannelGraph) -> dict[str, Any]:

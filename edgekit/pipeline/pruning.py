@@ -257,10 +257,10 @@ def _report(
 
 
 def _save(pruned: Pruned, drawing: str, out: Path) -> None:
-    if pruned.removal.rewritten:
+    if pruned.unkept:
         raise InputError(
             f"{pruned.model.name} was pruned as an exported graph, which a checkpoint cannot hold",
-            hint=pruned.removal.rewritten,
+            hint=pruned.unkept,
         )
     with files.new_folder(out) as folder:
         save_model(pruned.model, folder)

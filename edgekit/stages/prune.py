@@ -111,10 +111,8 @@ def _step(
         channels=channels,
         file_bytes=file_bytes,
     )
-    if pruned.removal.rewritten:
-        raise RejectedError(
-            f"only its exported graph could be pruned, and a run keeps modules: {pruned.removal.rewritten}"
-        )
+    if pruned.unkept:
+        raise RejectedError(f"only its exported graph could be pruned: {pruned.unkept}")
     return pruned
 
 
@@ -143,6 +141,7 @@ def _as_one(model: Model, pruned: Pruned, before: Mapping[str, int], done: list[
         "macs_before": events[0].details["macs_before"],
         "channels_removed": removed,
         "masked_difference": max(step.removal.difference for step in every),
+        "rewritten": next((step.removal.rewritten for step in every if step.removal.rewritten), ""),
         "pattern_lost": sorted(model.sparsity.keys() - pruned.model.sparsity.keys()),
         "widths": changed_widths(before, widths(pruned.channels, pruned.removed)),
         "steps": [said for _, said in done],

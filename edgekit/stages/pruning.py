@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from edgekit.errors import BudgetError
+from edgekit.errors import BudgetError, InputError
 from edgekit.graph.budget import Choice, OutOfReachError, choose
 from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import Cost
@@ -19,6 +19,7 @@ from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Detail, Event, Model
 from edgekit.recipe import BEST, BEST_SCOPE, Criterion, Resource, Scope
+from edgekit.stages.as_graph import as_graph
 from edgekit.stages.sparsity import parse, project
 from edgekit.units import human_bytes
 
@@ -50,6 +51,8 @@ class Pruned:
     channels: ChannelGraph
     """Of the network before."""
     choice: Choice
+    unkept: str = ""
+    """Why no checkpoint can hold it, where that is so."""
 
     @property
     def removed(self) -> Tensor:
@@ -118,12 +121,16 @@ class _Ranked:
             channels, model.module, self.scores, allowed, multiple=self.multiple, scope=ranking.scope
         )
         removal = remove_channels(model.module, channels, choice.removed)
+        module, source, unkept = removal.module, model.source, ""
+        if removal.rewritten:
+            try:
+                module, source = as_graph(model, channels, choice.removed)
+            except InputError as error:
+                unkept = f"{removal.rewritten}; its graph is for one picture alone: {error.what}"
         sparsity = {
-            layer: pattern
-            for layer, pattern in model.sparsity.items()
-            if _fits(removal.module, layer, pattern)
+            layer: pattern for layer, pattern in model.sparsity.items() if _fits(module, layer, pattern)
         }
-        project(removal.module, sparsity)
+        project(module, sparsity)
         details: dict[str, Detail] = {
             "criterion": ranking.criterion,
             "scope": ranking.scope,
@@ -135,13 +142,15 @@ class _Ranked:
             },
             "channel_multiple": choice.multiple,
             "masked_difference": removal.difference,
+            "rewritten": removal.rewritten,
             "not_judged": _not_judged(channels, self.scores),
             "pattern_lost": sorted(model.sparsity.keys() - sparsity.keys()),
         }
         every = sum(len(group.classes) for group in channels.groups)
         summary = f"{len(choice.removed)} channels of {every} removed"
         event = Event(stage="prune", summary=summary, details=details)
-        return Pruned(model.after(event, module=removal.module, sparsity=sparsity), removal, channels, choice)
+        pruned = replace(model.after(event, module=module, sparsity=sparsity), source=source)
+        return Pruned(pruned, removal, channels, choice, unkept)
 
 
 def _to_file(ranked: _Ranked, allowed: Mapping[Resource, int], file_bytes: Callable[[Model], int]) -> Pruned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,12 +24,33 @@ def keep_program(path: Path) -> str:
     """
     if not path.is_file():
         raise InputError(f"{path} is {'no file' if path.exists() else 'missing'}", hint="give a .pt2 file")
-    digest = files.sha256(path)
+    return _keep(path.read_bytes())
+
+
+def keep_graph(graph: nn.Module, input_shape: tuple[int, ...]) -> str:
+    """Keep a graph of ATen calls for any batch of (C, H, W) as a `.pt2` file is kept; gives its SHA-256.
+
+    Raises `InputError` where torch cannot export it.
+    """
+    import torch
+
+    example, batch = torch.zeros((2, *input_shape[1:])), ({0: torch.export.Dim("batch")},)
+    stream = io.BytesIO()
+    try:
+        with torch.no_grad():
+            torch.export.save(torch.export.export(graph.eval(), (example,), dynamic_shapes=batch), stream)
+    except Exception as error:  # torch.export has no error of its own
+        raise InputError(f"torch cannot export the graph for any batch: {error}") from error
+    return _keep(stream.getvalue())
+
+
+def _keep(content: bytes) -> str:
+    digest = hashlib.sha256(content).hexdigest()
     if not (kept := kept_program(digest)).is_file():
         try:
-            files.write_bytes(kept, path.read_bytes())
+            files.write_bytes(kept, content)
         except OSError as error:
-            raise InputError(f"cannot keep a copy of {path} as {kept}: {error.strerror}") from error
+            raise InputError(f"cannot keep a .pt2 file as {kept}: {error.strerror}") from error
     return digest
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_runs
+import torch
 from own_networks import NETWORKS, own_module, save_program
 from PIL import Image
 from torch import fx, nn
@@ -73,6 +74,25 @@ def test_a_factory_goes_through_a_run(nets: str, tmp_path: Path, monkeypatch: py
     (tmp_path / "run" / "report.json").unlink()
     with pytest.raises(InputError, match="holds a run with another model"):
         compress(changed)
+
+
+def test_a_forward_that_holds_its_sizes_gives_way_to_its_graph(
+    nets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = STAGES.replace("macs = 0.8", "macs = 0.5\nsteps = 2\nepochs_between = 1")
+    wanted = request(tmp_path, f"{nets}:Sized", input_size=32)
+    small_runs.recipe(tmp_path, stages=stages)  # in the place of the request's own
+    done = compress(resolve(wanted))
+    rows = {step.stage: step for step in done.report.steps}
+    assert rows["prune"].kept, rows["prune"].reason
+    assert rows["export"].macs <= 0.5 * rows["baseline"].macs
+    assert done.report.artifact.precision == "int8"
+    assert any("from here on the network is its exported graph" in line for line in done.report.warnings)
+
+    monkeypatch.setattr(factory, "_FACTORIES", {})  # what was pruned needs its code no more
+    module = edgekit.load(done.folder).module
+    assert isinstance(module, fx.GraphModule)
+    assert module(torch.zeros(3, 3, 32, 32)).shape == (3, 10)
 
 
 def test_a_factory_for_segmentation_is_given_that_tasks_data(nets: str, tmp_path: Path) -> None:
