@@ -33,8 +33,8 @@ HEAD = (
 PAGE = """# Which networks can be pruned
 
 `make bench-prune` ran {count} of the {total} networks that timm, torchvision and the zoo list, with random weights: \
-{said}; {graphs} of those pruned hold sizes in their forward and were pruned as exported graphs, {any_batch} of them for any \
-number of pictures.
+{said}; {graphs} of those pruned hold sizes in their forward and were pruned as exported graphs, {any_batch} of them \
+for any number of pictures.
 
 Each was asked for half of its multiply-accumulates, or what is in reach of 75 and 90 %. *Exact to* is the largest \
 relative difference, in float64, from the original with the removed channels masked. *As its graph*: the network's \
