@@ -22,7 +22,7 @@ from edgekit.zoo.program import SUFFIX, keep_program, kept_program
 STRUCTURE = "structure.json"
 WEIGHTS = "weights.safetensors"
 PROGRAM = f"program{SUFFIX}"
-"""The unpruned graph, where the network came as a `.pt2` file."""
+"""Where the network came as a `.pt2` file, that one; where its graph took its place, the graph."""
 
 
 class Structure(Frozen):

@@ -57,7 +57,7 @@ Scope = Literal["global", "layer"]
 """Channels compete with those of all layers, or every layer loses about the same share."""
 LOOK_AT_PICTURES: frozenset[Criterion] = frozenset(("taylor", "reconstruction"))
 BEST: Criterion = "l2"
-"""The default: it needs no pictures. Which criterion keeps most was not compared yet (docs/pruning.md)."""
+"""The default: it needs no pictures. With labelled ones others keep more (docs/pruning.md)."""
 BEST_SCOPE: Scope = "global"
 HALF: Mapping[Resource, float] = {"macs": 0.5}
 """What pruning is held to where nothing is said."""

@@ -92,7 +92,7 @@ class Target(Frozen):
     """edgekit's runtime file runs on the very unit that the target names; else a device's figures are a proxy's."""
     recipe: str
     opset: int | None = None
-    channel_multiple: int = 1
+    channel_multiple: int = Field(default=1, ge=1)
     int8: Int8Rules
     sparsity: tuple[SparsitySupport, ...] = ()
     host: HostMatch | None = None

@@ -1,6 +1,5 @@
 """`edgekit export`: a network, or the last state of a run, as a target's file."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -70,15 +69,6 @@ def export(
             raise InputError(
                 "--license without --bundle", hint="only a bundle states a licence: add --bundle"
             )
-        described = {
-            "--weights": weights is not None,
-            "--input-size": input_size is not None,
-            "--width": width != Request.width,
-            "--factory-arg": bool(factory_arg),
-            "--task": task is not None,
-        }
-        if Path(subject).is_dir():
-            _refuse(subject, described)
         network = partial(
             open_network,
             subject,
@@ -99,11 +89,3 @@ def export(
             about = {"folder": str(found.folder), "size_bytes": found.size_bytes}
             document = about | found.manifest.model_dump(mode="json")
         sink.show(document, lambda console: print_facts(console, document))
-
-
-def _refuse(run: str, given: Mapping[str, bool]) -> None:
-    """Raise `InputError` for an option that describes a network, where a folder holds one."""
-    if wrong := next((option for option, is_given in given.items() if is_given), None):
-        raise InputError(
-            f"{wrong} with {run}: its network is taken as it was left", hint=f"leave {wrong} out"
-        )

@@ -38,7 +38,8 @@ def gate(
     none can be injected.
     """
     places = [case.device or device for case in cases]
-    cases = [in_runtime(case, place) for case, place in zip(cases, places, strict=True)]
+    tried: set[tuple[str, str]] = set()
+    cases = [in_runtime(case, place, tried) for case, place in zip(cases, places, strict=True)]
     if slowdown:
         check_slowdown(cases, places)
     told = [fingerprint(place.state(), threads=threads) for place in places]  # later a device may be gone

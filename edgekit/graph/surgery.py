@@ -65,7 +65,7 @@ def masked_difference(
 
     The masked network is the original with what the removed channels contribute cut away at each consumer.
     """
-    return _difference(_doubled(pruned), channels, _masked_outputs(original, channels, removed))
+    return _difference(doubled(pruned), channels, _masked_outputs(original, channels, removed))
 
 
 def refuse_non_finite(module: nn.Module) -> None:
@@ -114,7 +114,8 @@ def _taken(value: Tensor, by_axis: Mapping[int, Tensor]) -> Tensor:
     return value
 
 
-def _doubled(module: nn.Module) -> nn.Module:
+def doubled(module: nn.Module) -> nn.Module:
+    """A copy in eval mode that computes in float64, on the CPU."""
     if isinstance(module, fx.GraphModule):
         return in_double(module, module)
     return copy.deepcopy(module).double().cpu().eval()
@@ -139,7 +140,7 @@ def _forward_difference(
 ) -> tuple[float, str]:
     """The difference of a module run by its own forward, and what is wrong with it otherwise."""
     try:
-        difference = _difference(_doubled(pruned), channels, expected)
+        difference = _difference(doubled(pruned), channels, expected)
     except FORWARD_ERRORS as error:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         return float("inf"), f"the forward of {type(pruned).__name__} holds sizes of its own: {first}"

@@ -22,7 +22,7 @@ from edgekit.quantizer.fold import folded_graph
 from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
 from edgekit.zoo.hub import WeightsFile
 
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """Raised when the training loop changes what it gives for the same options: cached baselines are then stale."""
 HEAD_RATE = 0.1
 """Given weights with a fresh head are fine-tuned at this share of the recipe's learning rate."""

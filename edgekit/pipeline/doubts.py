@@ -41,7 +41,7 @@ def _about_data(job: Job, start: Step) -> Iterator[str]:
 def _about_widths(job: Job, steps: tuple[Step, ...]) -> Iterator[str]:
     wanted = job.target.channel_multiple
     for step in steps:
-        if step.kept and (why := step.details.get("rewritten")):
+        if step.kept and not job.entry.program and (why := step.details.get("rewritten")):
             yield f"{step.stage}: from here on the network is its exported graph, batch norms as in eval mode: {why}"
         kept = step.details.get("channel_multiple", wanted)
         if step.kept and kept != wanted:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit.checkpoint import load_model
+from edgekit.errors import InputError
 from edgekit.model import Model, Task
 from edgekit.pipeline.network import weighted_model
-from edgekit.request import Size
+from edgekit.progress import Progress
+from edgekit.request import Request, Size
 from edgekit.zoo import architecture
 from edgekit.zoo.factory import find_factory
 
@@ -40,9 +43,29 @@ def open_network(
 ) -> Model:
     """`load` of a folder; else a network as `compress` takes it, with a file's weights or random ones.
 
-    Raises `InputError` for names, sizes, widths and weights that do not fit.
+    Raises `InputError` for names, sizes, widths and weights that do not fit, and for what describes a network where a
+    folder holds one.
     """
     if Path(model).is_dir():
+        described = {
+            "--weights": weights is not None,
+            "--input-size": input_size is not None,
+            "--width": width != Request.width,
+            "--factory-arg": bool(factory_arg),
+            "--task": task is not None,
+        }
+        if wrong := next((option for option, is_given in described.items() if is_given), None):
+            raise InputError(
+                f"{wrong} with {model}: its network is taken as it was left", hint=f"leave {wrong} out"
+            )
         return load(model, factory=factory)
     found = architecture(str(model), factory_arg, task)
     return weighted_model(found, weights, input_size, width, seed=seed)
+
+
+def in_float(network: Model, progress: Progress) -> Model:
+    """Without its INT8 scales, which is said: they were found for the channels that it has, and its rules."""
+    if network.quantization is None:
+        return network
+    progress.say(f"{network.name} is INT8: its float weights are taken, and its scales are dropped")
+    return replace(network, quantization=None)

@@ -24,15 +24,13 @@ from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
-from edgekit.pipeline.loading import load
-from edgekit.pipeline.network import new_model, preprocessing_of
+from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.place import Place, place_of
 from edgekit.pipeline.static import Static, static_of_file, static_of_network
 from edgekit.progress import Progress, Silent
 from edgekit.report import LayerTimes
 from edgekit.request import Size
 from edgekit.target import Target, load_target
-from edgekit.zoo import architecture
 from edgekit.zoo.program import SUFFIX
 
 
@@ -77,7 +75,7 @@ def profile(
     width: float = 1.0,
     factory_arg: Sequence[str] = (),
     task: Task | None = None,
-    num_classes: int | None = None,
+    factory: str | None = None,
     threads: int = 2,
     device: str = "local",
     keep: Path | None = None,
@@ -99,16 +97,20 @@ def profile(
     file = path.is_file() and path.suffix != SUFFIX
     if file and not (path.parent / MANIFEST).is_file():
         return _joined(path.name, goal, static_of_file(path, goal), None)
-    saved = (path / STRUCTURE).is_file()
-    if file or (path.is_dir() and not saved):
+    if file or (path.is_dir() and not (path / STRUCTURE).is_file()):
         artifact = load_artifact(path)
         counted = _counted(artifact, goal, bench.progress)
         return _joined(artifact.manifest.model, goal, counted, bench.file(artifact, layers_of_run(path)))
-    if saved:
-        network = load(path)
-    else:
-        found = architecture(str(model), factory_arg, task)
-        network = new_model(found, preprocessing_of(found, input_size), num_classes=num_classes, width=width)
+    network = open_network(
+        model,
+        factory=factory,
+        factory_arg=factory_arg,
+        task=task,
+        weights=None,
+        input_size=input_size,
+        width=width,
+    )
+    network = in_float(network, bench.progress)
     static = static_of_network(network, goal)
     measured = None if goal is None else bench.network(network, goal, static.cost.layers)
     return _joined(network.name, goal, static, measured)

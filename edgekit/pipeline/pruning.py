@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from edgekit.graph.cost import Cost, cost, cost_of_graph
 from edgekit.graph.counters import said
 from edgekit.graph.trace import trace
 from edgekit.model import Model, Task
-from edgekit.pipeline.loading import open_network
+from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.pruning_svg import drawn
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import LOOK_AT_PICTURES, PruneOptions, Resource, allowance
@@ -128,7 +128,7 @@ def prune(
         width=width,
         seed=seed,
     )
-    pruned, report = _pruned(_in_float(network, show), options, goal, data, show)
+    pruned, report = _pruned(in_float(network, show), options, goal, data, show)
     drawing = drawn(pruned) if out or svg else ""
     if out is not None:
         _save(pruned, drawing, out)
@@ -161,14 +161,6 @@ def _pruned(
     return pruned, _report(
         pruned, before=before, after=after, spent=spent, options=options, multiple=multiple
     )
-
-
-def _in_float(network: Model, progress: Progress) -> Model:
-    """Without its INT8 scales: they were found for the channels that it has now."""
-    if network.quantization is None:
-        return network
-    progress.say(f"{network.name} is INT8: its float weights are pruned, and its scales are dropped")
-    return replace(network, quantization=None)
 
 
 def _allowed(options: PruneOptions, start: Mapping[Resource, int]) -> dict[Resource, int]:

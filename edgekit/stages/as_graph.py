@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import InputError
 from edgekit.graph.any_batch import for_any_batch
 from edgekit.graph.surgery import TOLERANCE, masked_difference
-from edgekit.zoo.program import build_program, keep_graph
+from edgekit.zoo.program import built, exported, keep
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 def as_graph(model: Model, channels: ChannelGraph, removed: Tensor) -> tuple[nn.Module, Source]:
     """The network without the classes in `removed` (int64), as a graph for any batch, and how it is built again.
 
-    Raises `InputError` where the graph cannot be one for any batch, `EdgekitError` where its proof fails.
+    Raises `InputError` where there is no such graph, or its proof fails; nothing is kept then.
     """
-    digest = keep_graph(for_any_batch(model.module, channels, removed), model.input_shape)
-    module = build_program(digest)
+    archive = exported(for_any_batch(model.module, channels, removed), model.input_shape)
+    module = built(archive)
     difference = masked_difference(model.module, module, channels, removed)
     if not difference <= TOLERANCE:
-        raise EdgekitError(
-            f"the graph of {model.name} for any batch differs from the masked original by {difference:.1e} (relative)",
-            hint="nothing was changed",
-        )
-    return module, model.source.model_copy(update={"program": digest})
+        raise InputError(f"as a graph for any batch it differs from the mask by {difference:.1e} (relative)")
+    return module, model.source.model_copy(update={"program": keep(archive)})

@@ -126,7 +126,7 @@ class _Ranked:
             try:
                 module, source = as_graph(model, channels, choice.removed)
             except InputError as error:
-                unkept = f"{removal.rewritten}; its graph is for one picture alone: {error.what}"
+                unkept = f"{removal.rewritten}; nor can its graph take its place: {error.what}"
         sparsity = {
             layer: pattern for layer, pattern in model.sparsity.items() if _fits(module, layer, pattern)
         }

@@ -117,7 +117,8 @@ _TIMM_FIRST_PARTS = (("conv_dw", "bn1"), ("se.conv_reduce", "se.conv_expand"), (
 def timm_layers(rows: tuple[Row, ...]) -> dict[str, str]:
     """A layer's name in timm (`blocks.1.0.conv_pw`) → ours (`features.2.block.0.0`).
 
-    timm's `conv_head` is a convolution on one pixel, with the weights of our first linear layer.
+    timm's `conv_head` is a convolution on one pixel, with the weights of our first linear layer. Its `tf_…` networks
+    have the same names and sizes, but pad as TensorFlow does: they are others than ours, which no file tells.
     """
     last, tail = len(rows) + 1, rows[-1][0] + 1
     names = {

@@ -16,6 +16,7 @@ from edgekit.cli.app import app
 from edgekit.devices import Answer, Array, Failure, Job
 from edgekit.devices.local import Local
 from edgekit.errors import InputError, MissingError
+from edgekit.gate import gate, runtime
 from edgekit.gate.case import Case, Limits, open_case
 from edgekit.gate.runtime import in_runtime
 from edgekit.measurement import DeviceState
@@ -32,9 +33,9 @@ class Board(Noisy):
         return super().call(job, inputs)
 
 
-def case_of(artifact: ArtifactFolder, runtime: str = "") -> Case:
+def case_of(artifact: ArtifactFolder, named: str = "") -> Case:
     folder = artifact.folder
-    return open_case(folder, folder, max_regression=0.05, metric="p50", limits=Limits(), runtime=runtime)
+    return open_case(folder, folder, max_regression=0.05, metric="p50", limits=Limits(), runtime=named)
 
 
 def test_engines_are_compared_where_trtexec_is(
@@ -74,12 +75,35 @@ def test_a_device_that_was_named_must_have_it_unless_another_is_asked_for(int8: 
         in_runtime(case_of(int8, "tensorrt"), Local())
 
 
+@pytest.mark.parametrize(("base", "candidate"), [("host", "intel-cpu"), ("intel-cpu", "host")])
+def test_files_of_two_formats_that_are_forced_run_in_a_runtime_each(
+    elsewhere: Path, base: str, candidate: str
+) -> None:
+    folders = elsewhere / base, elsewhere / candidate
+    case = open_case(*folders, max_regression=0.5, metric="p50", limits=Limits(), force=True)
+    (found,) = gate([case], Board(), threads=1, max_seconds=60).cases
+    names = {"host": "onnxruntime", "intel-cpu": "openvino"}
+    assert (found.base.runtime, found.candidate.runtime) == (f"{names[base]} 1.0", f"{names[candidate]} 1.0")
+
+
+def test_a_suite_tries_a_runtime_once_on_a_device(
+    install: Install, int8: ArtifactFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install()
+    probed: list[str] = []
+    monkeypatch.setattr(runtime, "precisions", lambda name, _: probed.append(name))
+    tried: set[tuple[str, str]] = set()
+    for _ in range(3):
+        assert runtime.in_runtime(case_of(int8), Local(), tried).runtime == "tensorrt"
+    assert probed == ["tensorrt"]
+
+
 @pytest.mark.parametrize(
-    ("runtime", "said"), [("tensorr", "tensorrt"), ("litert", "litert does not open model.onnx")]
+    ("named", "said"), [("tensorr", "tensorrt"), ("litert", "litert does not open model.onnx")]
 )
-def test_a_runtime_that_cannot_be_is_refused(int8: ArtifactFolder, runtime: str, said: str) -> None:
+def test_a_runtime_that_cannot_be_is_refused(int8: ArtifactFolder, named: str, said: str) -> None:
     with pytest.raises(InputError) as refused:
-        case_of(int8, runtime)
+        case_of(int8, named)
     assert said in str(refused.value)
 
 

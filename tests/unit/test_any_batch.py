@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from forms_tokens import HardCoded
@@ -14,7 +16,7 @@ from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.importance import importance
 from edgekit.graph.surgery import TOLERANCE, masked_difference, remove_channels
 from edgekit.graph.trace import trace
-from edgekit.zoo.program import build_program, keep_graph
+from edgekit.zoo.program import built, exported
 
 SHAPE = (1, 3, 16, 16)
 
@@ -50,7 +52,7 @@ def test_the_graph_takes_any_number_of_pictures() -> None:
     channels, removed = half_of(module, SHAPE)
     single = remove_channels(module, channels, removed)
     assert single.rewritten
-    graph = build_program(keep_graph(for_any_batch(module, channels, removed), SHAPE))
+    graph = built(exported(for_any_batch(module, channels, removed), SHAPE))
     assert masked_difference(module, graph, channels, removed) <= TOLERANCE
     pictures = torch.randn(5, *SHAPE[1:])
     with torch.no_grad():
@@ -58,12 +60,67 @@ def test_the_graph_takes_any_number_of_pictures() -> None:
         assert torch.allclose(graph(pictures), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_its_file_is_the_same_each_time_and_tells_no_paths() -> None:
+    torch.manual_seed(0)
+    module = Windows().eval()
+    channels, removed = half_of(module, SHAPE)
+    first, again = (exported(for_any_batch(module, channels, removed), SHAPE) for _ in range(2))
+    assert first == again
+    assert str(Path(__file__).parent).encode() not in first
+
+
+class Mixing(nn.Module):
+    """A network whose answer for a picture depends on how many there are, in a way that one and two do not tell."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.stem, self.head = how, nn.Conv2d(3, 16, 4, 4), nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pictures = x.shape[0]
+        y: Tensor = self.head(self.stem(x).view(pictures, 16, 16).mean(2))
+        if self.how == "constant":
+            return y / torch.tensor(float(pictures))
+        if self.how == "half":
+            return y / ((pictures + 1) // 2)
+        spread = y.view(min(pictures, 4), -1, 5).std(0, unbiased=False)
+        return y + spread.mean()
+
+
+@pytest.mark.parametrize("how", ["constant", "half", "spread"])
+def test_pictures_that_change_each_other_s_answers_are_refused(how: str) -> None:
+    torch.manual_seed(0)
+    module = Mixing(how).eval()
+    channels, removed = half_of(module, SHAPE)
+    with pytest.raises(InputError, match="gives a picture something else among others than alone"):
+        for_any_batch(module, channels, removed)
+
+
+class Two(nn.Module):
+    """A network with two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.other = nn.Conv2d(3, 16, 4, 4), nn.Linear(16, 5), nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.stem(x).view(x.shape[0], 16, 16).mean(2)
+        return self.one(y), self.other(y)
+
+
+def test_two_outputs_are_refused() -> None:
+    module = Two().eval()
+    channels, removed = half_of(module, SHAPE)
+    with pytest.raises(InputError, match="Two gives more than one tensor"):
+        for_any_batch(module, channels, removed)
+
+
 def test_it_is_pruned_once_more() -> None:
     torch.manual_seed(0)
     module: nn.Module = Windows().eval()
     for _ in range(2):
         channels, removed = half_of(module, SHAPE)
-        smaller = build_program(keep_graph(for_any_batch(module, channels, removed), SHAPE))
+        smaller = built(exported(for_any_batch(module, channels, removed), SHAPE))
         assert masked_difference(module, smaller, channels, removed) <= TOLERANCE
         module = smaller
     assert sum(value.numel() for value in module.parameters()) < 0.3 * sum(
@@ -71,9 +128,9 @@ def test_it_is_pruned_once_more() -> None:
     )
 
 
-def test_a_forward_for_one_picture_is_refused_with_its_line() -> None:
+def test_a_forward_for_one_picture_is_refused_with_its_sizes() -> None:
     module = HardCoded().eval()
     channels, removed = half_of(module, SHAPE)
-    with pytest.raises(InputError, match="HardCoded cannot be exported at input") as refused:
+    with pytest.raises(InputError, match="HardCoded does not take 8 pictures") as refused:
         for_any_batch(module, channels, removed)
-    assert "view(1, 16, 16)" in str(refused.value)
+    assert "[1, 16, 16]" in str(refused.value)

@@ -92,3 +92,9 @@ def test_a_figure_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
     path = own(tmp_path, bandwidth_gb_s=value)
     with pytest.raises(InputError, match="bandwidth_gb_s"):
         load_target(str(path))
+
+
+@pytest.mark.parametrize("value", ["0", "-8"])
+def test_widths_are_multiples_of_at_least_one(tmp_path: Path, value: str) -> None:
+    with pytest.raises(InputError, match="channel_multiple"):
+        load_target(str(own(tmp_path, channel_multiple=value)))
