@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,22 +63,21 @@ def export(
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.bundling import export_bundle, zip_of
         from edgekit.pipeline.exporting import export as write
-        from edgekit.pipeline.loading import open_network
+        from edgekit.pipeline.loading import open_network, refuse_description
 
         if licence is not None and not bundle:
             raise InputError(
                 "--license without --bundle", hint="only a bundle states a licence: add --bundle"
             )
-        network = partial(
-            open_network,
-            subject,
-            factory=factory,
-            factory_arg=tuple(factory_arg or ()),
-            task=task,
-            weights=weights,
-            input_size=options.size(input_size),
-            width=width,
-        )
+        described: dict[str, Any] = {
+            "weights": weights,
+            "input_size": options.size(input_size),
+            "width": width,
+            "factory_arg": tuple(factory_arg or ()),
+            "task": task,
+        }
+        refuse_description(subject, **described)
+        network = partial(open_network, subject, factory=factory, **described)
         if bundle:
             told = export_bundle(
                 subject, network, target=target, out=out, licence=licence, force=force, progress=shown()

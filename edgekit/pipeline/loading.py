@@ -47,20 +47,36 @@ def open_network(
     folder holds one.
     """
     if Path(model).is_dir():
-        described = {
-            "--weights": weights is not None,
-            "--input-size": input_size is not None,
-            "--width": width != Request.width,
-            "--factory-arg": bool(factory_arg),
-            "--task": task is not None,
-        }
-        if wrong := next((option for option, is_given in described.items() if is_given), None):
-            raise InputError(
-                f"{wrong} with {model}: its network is taken as it was left", hint=f"leave {wrong} out"
-            )
+        refuse_description(
+            model, weights=weights, input_size=input_size, width=width, factory_arg=factory_arg, task=task
+        )
         return load(model, factory=factory)
     found = architecture(str(model), factory_arg, task)
     return weighted_model(found, weights, input_size, width, seed=seed)
+
+
+def refuse_description(
+    model: str | Path,
+    *,
+    weights: Path | str | None,
+    input_size: Size | None,
+    width: float,
+    factory_arg: Sequence[str],
+    task: Task | None,
+) -> None:
+    """Raise `InputError` for an option that describes a network, where a folder holds one."""
+    described = {
+        "--weights": weights is not None,
+        "--input-size": input_size is not None,
+        "--width": width != Request.width,
+        "--factory-arg": bool(factory_arg),
+        "--task": task is not None,
+    }
+    wrong = next((option for option, is_given in described.items() if is_given), None)
+    if wrong and Path(model).is_dir():
+        raise InputError(
+            f"{wrong} with {model}: its network is taken as it was left", hint=f"leave {wrong} out"
+        )
 
 
 def in_float(network: Model, progress: Progress) -> Model:

@@ -44,6 +44,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pa
     """Put a stand-in for trtexec on the PATH, before a home of its own; gives the folder that knows its calls."""
     path = os.environ["PATH"]
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv(
+        "XDG_CACHE_HOME", raising=False
+    )  # engines lie there otherwise, those of other tests too
 
     def put(version: str = "10.3.0", **orders: object) -> Path:
         folder = trtexec_stand_in.install(tmp_path / f"tools {version}", version, **orders)
