@@ -10,6 +10,7 @@ import queue
 import socket
 import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -88,7 +89,8 @@ class Connection:
 
     def drop(self) -> None:
         """Break off, as a cable that is pulled."""
-        self.socket.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # adb went first, and its thread here closed the socket
+            self.socket.shutdown(socket.SHUT_RDWR)
 
     def _answer(self, command: bytes, first: int, second: int, data: bytes) -> None:
         if command in {b"CNXN", b"AUTH"} and self.state == "unauthorized":
