@@ -25,7 +25,7 @@ def run(*arguments: str | Path) -> Result:
 
 
 def test_profile_measures_a_file_on_the_phone(phone: PhoneFolder, tmp_path: Path, connect: Connect) -> None:
-    folder, uri = tflite_files.artifact(tmp_path / "artifact"), f"adb://{connect(phone)}"
+    folder, uri = tflite_files.artifact(tmp_path / "artifact", side=384), f"adb://{connect(phone)}"
     result = run("profile", folder, "--target", "android", "--device", uri, "--json")
     assert result.exit_code == 0, result.output
     latency = json.loads(result.stdout)["latency"]
