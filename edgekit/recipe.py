@@ -56,9 +56,10 @@ Criterion = Literal["l1", "l2", "batch-norm-scale", "taylor", "reconstruction"]
 Scope = Literal["global", "layer"]
 """Channels compete with those of all layers, or every layer loses about the same share."""
 LOOK_AT_PICTURES: frozenset[Criterion] = frozenset(("taylor", "reconstruction"))
-BEST: Criterion = "l2"
-"""The default: it needs no pictures. With labelled ones others keep more (docs/pruning.md)."""
-BEST_SCOPE: Scope = "global"
+BEST: Criterion = "taylor"
+BEST_OF_WEIGHTS: Criterion = "l2"
+BEST_SCOPE: Scope = "layer"
+"""What kept most where five criteria were compared, with labelled pictures and without any (docs/pruning.md)."""
 HALF: Mapping[Resource, float] = {"macs": 0.5}
 """What pruning is held to where nothing is said."""
 

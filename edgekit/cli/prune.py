@@ -11,7 +11,7 @@ from edgekit.cli.listing import print_facts, print_table
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
 from edgekit.errors import InputError
-from edgekit.recipe import BEST, BEST_SCOPE, PruneOptions
+from edgekit.recipe import BEST, BEST_OF_WEIGHTS, BEST_SCOPE, PruneOptions
 from edgekit.recipe import Criterion as CriterionName
 from edgekit.recipe import Scope as ScopeName
 from edgekit.request import Request
@@ -43,9 +43,10 @@ MemoryAccess = Annotated[float | None, _budget("--memory-access", "the bytes tha
 PeakMemory = Annotated[float | None, _budget("--peak-memory", "the bytes of activations alive at once")]
 FileSize = Annotated[float | None, _budget("--size", "the bytes of the float file (with --target)")]
 Criterion = Annotated[
-    CriterionName,
+    CriterionName | None,
     typer.Option(
         "--criterion",
+        show_default=f"{BEST} with --data, {BEST_OF_WEIGHTS} without",
         help="What a channel matters by; taylor and reconstruction look at pictures: give --data.",
     ),
 ]
@@ -98,7 +99,7 @@ def prune(
     memory_access: MemoryAccess = None,
     peak_memory: PeakMemory = None,
     size: FileSize = None,
-    criterion: Criterion = BEST,
+    criterion: Criterion = None,
     scope: Scope = BEST_SCOPE,
     protect: Protect = None,
     data: Data = None,
@@ -131,7 +132,7 @@ def prune(
             subject,
             options=_options(
                 budgets,
-                criterion=criterion,
+                criterion=criterion or (BEST_OF_WEIGHTS if data is None else BEST),
                 scope=scope,
                 protect=tuple(protect or ()),
             ),

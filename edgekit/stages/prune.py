@@ -26,6 +26,7 @@ from edgekit.stages.pruning import (
     widths,
 )
 from edgekit.stages.recover import Recover
+from edgekit.stages.training import recalibrate
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class Prune:
         allowed = {name: allowance(limit, start[name]) for name, limit in self.options.budgets.items()}
         if kept := kept_already(now, allowed):
             raise RejectedError(kept)
-        return self._gradually(model, context, now, allowed, channel_graph(graph))
+        pruned = self._gradually(model, context, now, allowed, channel_graph(graph))
+        if context.data.train is not None:
+            recalibrate(pruned.module, context.data.train, context.torch_device)
+        return pruned
 
     def _figures(self, model: Model, context: Context, spent: Cost) -> dict[Resource, int]:
         found = figures(spent)

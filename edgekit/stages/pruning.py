@@ -18,7 +18,7 @@ from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Detail, Event, Model
-from edgekit.recipe import BEST, BEST_SCOPE, Criterion, Resource, Scope
+from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
 from edgekit.stages.as_graph import as_graph
 from edgekit.stages.sparsity import parse, project
 from edgekit.units import human_bytes
@@ -31,7 +31,7 @@ FILE_TRIALS = 4
 class Ranking:
     """How channels compete."""
 
-    criterion: Criterion = BEST
+    criterion: Criterion = BEST_OF_WEIGHTS
     scope: Scope = BEST_SCOPE
     protected: tuple[str, ...] = ()
     """Layers that stay as they are."""

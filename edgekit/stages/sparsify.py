@@ -15,6 +15,7 @@ from edgekit.recipe import SparsifyOptions
 from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.sparsify_channels import sparsify_channels
 from edgekit.stages.sparsity import parse, project
+from edgekit.stages.training import recalibrate
 from edgekit.target import SparsitySupport, Target
 
 
@@ -39,6 +40,8 @@ class Sparsify:
         module = copy.deepcopy(model.module)
         sparsity = dict.fromkeys(can, support.pattern)
         project(module, sparsity)
+        if context.data.train is not None:
+            recalibrate(module, context.data.train, context.torch_device)
         exploited = any(support.pattern == known.pattern for known in context.target.sparsity)
         event = Event(
             stage="sparsify",

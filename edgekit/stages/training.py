@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.data.batching import batches
-from edgekit.data.split import Data, Split
+from edgekit.data.split import Data, Indices, Split
 from edgekit.errors import InputError
 from edgekit.metrics import Score, metric_of
 from edgekit.model import Task
@@ -20,6 +20,8 @@ from edgekit.progress import Progress
 from edgekit.stages.losses import Loss, distillation_loss, loss_of
 
 EVALUATION_BATCH = 128
+RECALIBRATION = 4096
+"""Pictures that batch-norm statistics are taken from, at most: more change them by less than a training step does."""
 ADAM_SHARE, ADAM_DECAY, CLIP = 0.02, 0.01, 1.0
 """AdamW's rate as a share of what a recipe asks of SGD, its decay, and the norm that gradients are clipped to."""
 RISE_OF_ONE_STEP = 5
@@ -162,11 +164,14 @@ def _optimizer(parameters: list[nn.Parameter], how: Training) -> torch.optim.Opt
 
 
 def recalibrate(module: nn.Module, split: Split, device: str) -> None:
-    """Batch-norm statistics anew, in place: the plain average over a split's pictures, unaugmented.
+    """Batch-norm statistics anew, in place: the plain average over pictures of a split, unaugmented.
 
-    Running averages lag behind weights that still moved (with momentum 0.01, by hundreds of steps).
+    Running averages lag behind weights that still moved (with momentum 0.01, by hundreds of steps), and statistics of
+    the weights before zeros or cuts can take a network to chance that is as good as it was.
     """
     norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.reset_running_stats()
@@ -175,7 +180,7 @@ def recalibrate(module: nn.Module, split: Split, device: str) -> None:
     for layer in norms:
         layer.train()
     with torch.no_grad():
-        for indices in _chunks(split):
+        for indices in _chunks(np.arange(0, len(split), math.ceil(len(split) / RECALIBRATION))):
             module(_on(split.images(indices), device))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
@@ -186,7 +191,10 @@ def outputs(module: nn.Module, split: Split, device: str) -> Array:
     """The network's outputs for a whole split, float32 (n, …), in its order."""
     on_device(module, device).eval()
     with torch.no_grad():
-        parts = [module(_on(split.images(indices), device)).cpu().numpy() for indices in _chunks(split)]
+        parts = [
+            module(_on(split.images(indices), device)).cpu().numpy()
+            for indices in _chunks(np.arange(len(split)))
+        ]
     on_host(module)
     return np.concatenate(parts)
 
@@ -201,8 +209,8 @@ def on_host(module: nn.Module) -> nn.Module:
     return module.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload, no-any-return]
 
 
-def _chunks(split: Split) -> list[np.ndarray[tuple[int, ...], np.dtype[np.intp]]]:
-    return np.array_split(np.arange(len(split)), max(1, math.ceil(len(split) / EVALUATION_BATCH)))
+def _chunks(indices: Indices) -> list[Indices]:
+    return np.array_split(indices, max(1, math.ceil(len(indices) / EVALUATION_BATCH)))
 
 
 def _on(images: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) -> Tensor:

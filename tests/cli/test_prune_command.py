@@ -27,6 +27,7 @@ def test_a_network_is_pruned_proven_and_written(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert document["macs_after"] <= document["macs_allowed"] == document["macs_before"] // 2
     assert document["masked_difference"] <= 1e-9
+    assert (document["criterion"], document["scope"]) == ("l2", "layer")  # without pictures
     stem = next(each for each in document["classes"] if "features.0.0" in each["layers"])
     assert {"features.0.1", "features.1.conv.0.0"} <= set(stem["layers"])
     assert stem["read_by"] == ["features.1.conv.1"]
@@ -72,12 +73,12 @@ def test_what_people_read() -> None:
 
 def test_other_budgets_criteria_and_protected_layers() -> None:
     result = run(
-        *(*SMALL, "--params", "0.8", "--memory-access", "0.95", "--scope", "layer"),
+        *(*SMALL, "--params", "0.8", "--memory-access", "0.95", "--scope", "global"),
         *("--criterion", "reconstruction", "--data", "digits", "--protect", "features.2", "--json"),
     )
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
-    assert (document["criterion"], document["scope"]) == ("reconstruction", "layer")
+    assert (document["criterion"], document["scope"]) == ("reconstruction", "global")
     assert set(document["budgets"]) == {"params", "memory_access"}
     assert all(each["after"] <= each["allowed"] for each in document["budgets"].values())
     assert document["macs_allowed"] is None
@@ -106,8 +107,8 @@ def test_other_budgets_criteria_and_protected_layers() -> None:
         ((*SMALL, "--size", "0.5"), 2, "give --target"),
         ((*SMALL, "--macs", "0.5", "--criterion", "taylor"), 2, "give --data DIR"),
         ((*SMALL, "--macs", "0.5", "--criterion", "tailor"), 2, "'tailor'"),
-        ((*SMALL, "--macs", "0.5", "--data", "digits"), 2, "l2 looks at no pictures"),
-        ((*SMALL, "--macs", "0.5", "--criterion", "taylor", "--data", "digits"), 2, "has 1000 outputs"),
+        ((*SMALL, "--macs", "0.5", "--criterion", "l2", "--data", "digits"), 2, "l2 looks at no pictures"),
+        ((*SMALL, "--macs", "0.5", "--data", "digits"), 2, "has 1000 outputs"),
         ((*SMALL, "--macs", "0.5", "--protect", "features.0.9"), 2, "or features.0.0"),
         (("squeezenet1.1", *SMALL[1:3], "--macs", "0.5", "--criterion", "batch-norm-scale"), 2, "has none"),
     ],

@@ -18,4 +18,4 @@ def pictures(count: int) -> Data:
     calibration = data.calibration
     assert isinstance(calibration, Part)
     some = replace(calibration, indices=calibration.indices[:count], targets=np.arange(count) % 2)
-    return replace(data, train=some, val=some, labels=("a", "b"))
+    return replace(data, train=some, val=some, calibration=some, labels=("a", "b"))

@@ -74,7 +74,7 @@ def test_steps_reach_the_budget_with_one_event_and_a_proof_each(monkeypatch: pyt
     model = model_of(Residual)
     exported = Mock(side_effect=trace)
     monkeypatch.setattr("edgekit.stages.prune.trace", exported)
-    options = PruneOptions(kind="prune", macs=0.5, steps=2, epochs_between=1, criterion="taylor", samples=32)
+    options = PruneOptions(kind="prune", macs=0.5, steps=2, epochs_between=1, scope="global", samples=32)
     pruned = stage(options).apply(model, context(model))
     before, after = (figures(cost(each.module, model.input_shape))["macs"] for each in (model, pruned))
     assert 0.4 * before < after <= 0.5 * before
@@ -195,7 +195,7 @@ def test_a_finished_run_is_pruned_in_float(tmp_path: Path) -> None:
     )
     save_model(replace(network, quantization=INT8), tmp_path / "run")
     told = Mock(spec=Silent)
-    options = PruneOptions(kind="prune", macs=0.8)
+    options = PruneOptions(kind="prune", macs=0.8, criterion="l2")
     prune_network(tmp_path / "run", options=options, out=tmp_path / "out", progress=told)
     assert load(tmp_path / "out").precision == "fp32"
     assert "its scales are dropped" in str(told.say.call_args_list)

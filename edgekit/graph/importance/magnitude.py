@@ -26,12 +26,12 @@ def _norm(module: nn.Module, channels: ChannelGraph, size: Callable[[Tensor], Te
     """Only weights of convolutions and linear layers count: a norm's scale is already in the next layer's reach."""
     found = totals.zeros(channels)
     parameters = {name for name, _ in module.named_parameters()}
-    for slot in channels.slots:
-        if slot.parameter not in parameters:
+    for name, slots in totals.by_parameter(channels).items():
+        if name not in parameters or (weight := finite_tensor(module, name)).dim() < 2:
             continue
-        weight = finite_tensor(module, slot.parameter)
-        if weight.dim() >= 2:
-            norms = totals.by_entry(size(weight), slot)
+        sizes = totals.folded(size(weight), slots)
+        for slot in slots:
+            norms = totals.by_entry(sizes, slot)
             # A layer that carries each channel several times counts it once, by the mean of its entries.
             share = len(torch.unique(slot.labels)) / slot.labels.numel()
             totals.add(found, slot, norms / norms.mean().clamp_min(1e-30) * share)

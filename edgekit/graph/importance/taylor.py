@@ -27,14 +27,16 @@ def first_order(module: nn.Module, channels: ChannelGraph, evidence: Evidence) -
             "the criterion taylor needs the gradient of the loss, and the pictures have no classes",
             hint="give labelled pictures, or choose the criterion reconstruction",
         )
-    found = totals.zeros(channels)
+    found, by_parameter = totals.zeros(channels), totals.by_parameter(channels)
     for count, start in enumerate(range(0, len(evidence.images), BATCH), start=1):
         batch = slice(start, start + BATCH)
         products = _products(module, evidence.images[batch], evidence.targets[batch], evidence)
         change = totals.zeros(channels)
-        for slot in channels.slots:
-            if slot.parameter in products:
-                totals.add(change, slot, totals.by_entry(products[slot.parameter], slot))
+        for name, slots in by_parameter.items():
+            if name in products:
+                values = totals.folded(products[name], slots)
+                for slot in slots:
+                    totals.add(change, slot, totals.by_entry(values, slot))
         found += (change.square() - found) / count
     return found
 

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from edgekit.graph.channels import ChannelGraph, Slot
+
+
+def by_parameter(channels: ChannelGraph) -> dict[str, list[Slot]]:
+    """The slots of each parameter: a layer's outputs and its inputs, say."""
+    found: dict[str, list[Slot]] = {}
+    for slot in channels.slots:
+        found.setdefault(slot.parameter, []).append(slot)
+    return found
+
+
+def folded(values: Tensor, slots: Sequence[Slot]) -> Tensor:
+    """Float64, summed over the axes behind the last that these slots look at: a kernel's places, once for all slots."""
+    behind = max(slot.axis for slot in slots) + 1
+    return (values.flatten(behind).sum(-1) if values.dim() > behind else values).double()
 
 
 def by_entry(values: Tensor, slot: Slot) -> Tensor:
