@@ -64,7 +64,7 @@ def test_batch_norms_take_their_statistics_from_the_weights_as_they_are() -> Non
     assert data.train is not None
     module = nn.Sequential(nn.Conv2d(3, 4, 1, bias=False), nn.BatchNorm2d(4)).eval()
     with torch.no_grad():
-        module[0].weight.mul_(7)
+        module.get_parameter("0.weight").mul_(7)
     recalibrate(module, data.train, "cpu")
     images = torch.from_numpy(data.train.images(np.arange(16)))
     with torch.no_grad():
