@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from edgekit.frozen import Frozen
-from edgekit.target import Pattern
+from edgekit.patterns import pattern_of
 from edgekit.tomlfile import folder_of, read_named
 
 Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy"]
@@ -16,15 +16,31 @@ Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy
 
 
 class SparsifyOptions(Frozen):
-    """Zeros in a pattern that a runtime's kernels exploit, or channels that a prune behind it finds near zero.
+    """Zeros in a pattern (`edgekit.patterns`), or channels that a prune behind it finds near zero.
 
-    See `stages/sparsify.py` and `stages/sparsify_channels.py`.
+    See `stages/sparsify.py`, `stages/gradual.py` and `stages/sparsify_channels.py`.
     """
 
     kind: Literal["sparsify"]
-    pattern: Literal["target", "channel"] | Pattern = "target"
-    """`target` takes the pattern that the target's file names; `2:4` keeps 2 of 4 along input channels; `channel`
-    trains towards zero what the next prune removes, and stands or falls with it."""
+    pattern: str = "target"
+    """`target` takes the pattern that the target's file names; `2:4`, `unstructured`, `block-4x1`, `kernel-4` are
+    patterns; `channel` trains towards zero what the next prune removes, and stands or falls with it."""
+    sparsity: float | None = Field(default=None, gt=0, lt=1)
+    """The share of zeros in each layer, of patterns that leave it open."""
+    selection: Literal["magnitude", "taylor"] = "magnitude"
+    """What a weight matters by: |w|, or (g·w)² over labelled pictures."""
+    samples: int = Field(default=256, ge=16)
+    """Pictures that `taylor` looks at, where nothing is trained."""
+    layers: tuple[str, ...] = ()
+    """Only these, by the network's own names; a block's name is all its layers. Without any: all that can."""
+    schedule: Literal["once", "constant", "polynomial"] = "once"
+    """`once`: nothing is trained; else zeros come while it trains: all at `begin`, or more and more until `end`."""
+    begin: float = Field(default=0.0, ge=0)
+    """In epochs."""
+    end: float | None = Field(default=None, gt=0)
+    """In epochs; after three quarters of them by default. The zeros are settled then."""
+    every: int = Field(default=16, ge=1)
+    """Training steps between two choices of what is zero."""
     counts: tuple[Gain, ...] = ("latency", "compressed_size")
     """Of a channel pattern nothing is counted: the prune behind it is."""
     penalty: Literal["growing", "batch-norm"] = "growing"
@@ -36,16 +52,54 @@ class SparsifyOptions(Frozen):
     batch_size: int = Field(default=64, ge=2)
     distillation: float = Field(default=0.5, ge=0, le=1)
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers that it names."""
+        return self.layers
+
+    @property
+    def trains(self) -> bool:
+        """Whether zeros come with training."""
+        return self.pattern == "channel" or self.schedule != "once"
+
+    @property
+    def settled(self) -> float:
+        """The epoch after which no other weights become zero."""
+        return 0.75 * self.epochs if self.end is None else self.end
+
+    @property
+    def pattern_text(self) -> str:
+        """The pattern with its share of zeros, as `edgekit.patterns` writes it."""
+        return self.pattern if self.sparsity is None else f"{self.pattern}@{100 * self.sparsity:.6g}%"
+
     @model_validator(mode="after")
-    def _trains_channels_only(self) -> Self:
-        others = {name: field.default for name, field in type(self).model_fields.items()}
-        given = [
-            name
-            for name, default in others.items()
-            if name not in ("kind", "pattern", "counts") and getattr(self, name) != default
-        ]
-        if self.pattern != "channel" and given:
-            raise ValueError(f'{", ".join(given)} belong to pattern = "channel"')
+    def _options_agree(self) -> Self:
+        given = {
+            name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default
+        }
+        if self.pattern not in ("target", "channel"):
+            pattern_of(self.pattern_text)
+        elif self.sparsity is not None:
+            raise ValueError(f'pattern = "{self.pattern}" has no sparsity of its own to choose')
+        only = {
+            'pattern = "channel"': (self.pattern == "channel", {"penalty", "strength"}),
+            "training: give a schedule": (
+                self.trains,
+                {"epochs", "learning_rate", "batch_size", "distillation"},
+            ),
+            "a schedule": (self.schedule != "once", {"begin", "end", "every"}),
+            "weights, not channels": (
+                self.pattern != "channel",
+                {"selection", "samples", "layers", "schedule"},
+            ),
+        }
+        for owner, (there, names) in only.items():
+            if not there and (idle := sorted(given & names)):
+                raise ValueError(f"{', '.join(idle)} belong to {owner}")
+        if self.schedule != "once" and not self.begin < self.settled <= self.epochs:
+            raise ValueError(
+                f"the schedule runs from epoch {self.begin:g} to {self.settled:g} of {self.epochs}: it must end by then"
+            )
         return self
 
 
@@ -90,6 +144,11 @@ class PruneOptions(Frozen):
     epochs_between: int = Field(default=2, ge=1)
     """Epochs of each recovery between two steps."""
     counts: tuple[Gain, ...] = ("macs",)
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers that it names."""
+        return self.protect
 
     @property
     def budgets(self) -> Mapping[Resource, float]:

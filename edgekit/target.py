@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from edgekit.frozen import Frozen
+from edgekit.patterns import pattern_of
 from edgekit.tomlfile import folder_of, read_named
 
 
@@ -49,25 +50,35 @@ class Int8Rules(Frozen):
 
 
 def _possible(pattern: str) -> str:
-    kept, group = map(int, pattern.split(":"))
-    if not 0 < kept < group:
-        raise ValueError("N:M keeps N of each M weights, 0 < N < M")
-    return pattern
+    return pattern_of(pattern).text
 
 
 Positive = Annotated[float, Field(gt=0)]
-Pattern = Annotated[str, Field(pattern=r"^\d+:\d+$"), AfterValidator(_possible)]
-"""N:M, as in 2:4."""
+Pattern = Annotated[str, AfterValidator(_possible)]
+"""A sparsity pattern as `edgekit.patterns` writes it: 2:4, unstructured@75%."""
 
 
 class SparsitySupport(Frozen):
     """A pattern that the runtime has kernels for, and the layers on which they can gain."""
 
     pattern: Pattern
+    """Where it has a share of zeros: the least that gains."""
     operators: tuple[Literal["conv", "linear"], ...]
     min_channels: int = 1
     """Fewer input or output channels than this never gain."""
+    pointwise: bool = False
+    """Of convolutions only those with 1×1 kernels, stride 1."""
+    precisions: tuple[Literal["int8", "fp16", "fp32"], ...] = ("int8", "fp16")
+    """Of the sparse kernels."""
+    rate: float | None = Field(default=None, ge=1)
+    """How much faster they multiply than the dense ones, at their peak; left out where nobody tells."""
     note: str = ""
+
+    def covers(self, pattern: str) -> bool:
+        """Whether these kernels take weights of that pattern."""
+        asked, own = pattern_of(pattern), pattern_of(self.pattern)
+        kinds = [text.partition("@")[0] for text in (asked.text, own.text)]
+        return kinds[0] == kinds[1] and asked.sparsity >= own.sparsity
 
 
 class HostMatch(Frozen):

@@ -81,7 +81,7 @@ def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, 
     if model.quantization is not None:
         full = to_onnx(folded_graph(model), model.input_shape, _opset(target))
     _write(folder / HALF_FILE, to_half(full))
-    script = write_script(folder, precision=model.precision, sparse=bool(model.sparsity))
+    script = write_script(folder, precision=model.precision, sparse="2:4" in model.sparsity.values())
     return Written(
         model_file=written.model_file,
         inputs=written.inputs,

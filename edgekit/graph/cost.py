@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from edgekit.graph.layer import Counter, Layer
 from edgekit.graph.memory import schedule
-from edgekit.graph.receptive_field import receptive_fields
+from edgekit.graph.receptive_field import receptive_fields, widest
 from edgekit.graph.trace import Shape, layer_of, operators, parameter_of, trace
 from edgekit.graph.traffic import ELEMENTWISE, Width, elements, is_tensor
 
@@ -92,7 +92,6 @@ def counted(graph: fx.GraphModule, sizes: Mapping[str, int], input_shape: Shape,
     fields = receptive_fields(graph)
     layers = Counter(sizes, input_shape, width, live, fields).layers(graph)
     macs, moved = sum(layer.macs for layer in layers), sum(layer.memory_access_bytes for layer in layers)
-    rows, columns = zip(*(field.size for field in fields.values()), strict=True)
     return Cost(
         input_shape=tuple(input_shape),
         params=sum(sizes.values()),
@@ -107,7 +106,7 @@ def counted(graph: fx.GraphModule, sizes: Mapping[str, int], input_shape: Shape,
         peak_activation_bytes=peak.live_bytes if peak else 0,
         peak_layer=layer_of(peak.node) if peak else "",
         peak_buffers=tuple(Buffer(_name(value), size) for value, size in peak.buffers) if peak else (),
-        receptive_field=(max(rows), max(columns)),
+        receptive_field=widest(fields),
         depth=_depth(layers),
         width=max((layer.weights.output_channels for layer in layers if layer.weights), default=0),
         layers=layers,

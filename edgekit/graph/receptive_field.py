@@ -5,14 +5,15 @@ Counted through windows: what attention and layers along tokens add is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from torch import fx
+from torch import Tensor, fx, nn
 
 from edgekit.graph.extent import PIXEL, Extent, moved, resized, transposed, window
-from edgekit.graph.trace import Shape, arguments, operators, shape_of
+from edgekit.graph.trace import Shape, arguments, operators, parameter_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,15 @@ NOTHING = Field()
 """Of what is computed from constants and parameters alone: position biases, grids made in the forward."""
 
 
-def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
-    """The field of every value that depends on the input; where paths meet, what is seen along any of them."""
+Taps = tuple[tuple[int, int], tuple[int, int]]
+"""The first and the last row of a kernel that has weights other than zero, and the columns likewise."""
+
+
+def receptive_fields(graph: fx.GraphModule, taps: Mapping[str, Taps] | None = None) -> dict[fx.Node, Field]:
+    """The field of every value that depends on the input; where paths meet, what is seen along any of them.
+
+    `taps`: by a convolution's weight, what is left of its kernels; all of the others'.
+    """
     fields: dict[fx.Node, Field] = {
         node: Field(sizes=_sizes(shape_of(node), (2, 3))) for node in graph.graph.find_nodes(op="placeholder")
     }
@@ -52,8 +60,29 @@ def receptive_fields(graph: fx.GraphModule) -> dict[fx.Node, Field]:
         if operator == "cat" and inputs:
             inputs = _side_by_side(node, fields)
         if inputs:
-            fields[node] = _through(node, operator, _joined(inputs))
+            fields[node] = _through(node, operator, _joined(inputs), taps or {})
     return fields
+
+
+def widest(fields: Mapping[fx.Node, Field]) -> tuple[int, int]:
+    """Input pixels (height, width) that any value sees."""
+    rows, columns = zip(*(field.size for field in fields.values()), strict=True)
+    return max(rows), max(columns)
+
+
+def taps_left(module: nn.Module) -> dict[str, Taps]:
+    """By the weight of each convolution that has zeros: the rows and columns of its kernels that are not all zero."""
+    found = {}
+    for name, weight in module.named_parameters():
+        if weight.dim() == 4 and 0 < int(weight.count_nonzero()) < weight.numel():
+            left = weight.detach().ne(0).flatten(0, 1).any(0)
+            found[name] = _ends(left.any(1)), _ends(left.any(0))
+    return found
+
+
+def _ends(left: Tensor) -> tuple[int, int]:
+    places = left.nonzero().flatten().tolist()
+    return places[0], places[-1]
 
 
 def _joined(inputs: list[Field]) -> Field:
@@ -84,9 +113,12 @@ def _side_by_side(node: fx.Node, fields: dict[fx.Node, Field]) -> list[Field]:
     return [replace(field, columns=moved(field.columns, -before))]
 
 
-def _through(node: fx.Node, operator: str, field: Field) -> Field:
+def _through(node: fx.Node, operator: str, field: Field, taps: Mapping[str, Taps]) -> Field:
     before = node.all_input_nodes[0]
-    if len(shape_of(before)) == 4 and (through := _PICTURES.get(operator)) is not None:
+    through = _PICTURES.get(operator)
+    if operator in _CONVOLUTIONS:
+        through = partial(_window, taps=taps.get(parameter_of(arguments(node)["weight"]) or ""))
+    if len(shape_of(before)) == 4 and through is not None:
         return _measured(node, replace(through(node, operator, field), axes=(2, 3)))
     if operator == "adaptive_avg_pool1d":
         return _pooled(node, operator, field)
@@ -125,16 +157,21 @@ def _axes(node: fx.Node, operator: str, field: Field) -> tuple[int, int]:
     return fitting[0] if fitting else field.axes
 
 
-def _window(node: fx.Node, operator: str, field: Field) -> Field:
+def _window(node: fx.Node, operator: str, field: Field, taps: Taps | None = None) -> Field:
     call = arguments(node)
     weighted = operator.startswith("conv")
     kernel = shape_of(call["weight"])[2:] if weighted else _pair(call["kernel_size"])
     stride, padding = _pair(call["stride"] or kernel), _padding(call["padding"], kernel, call)
     dilation = _pair(call.get("dilation", 1))
+    first, last = zip(*(taps or ((0, kernel[0] - 1), (0, kernel[-1] - 1))), strict=True)
     through = transposed if operator == "conv_transpose2d" else window
     rows, columns = (
         through(
-            extent, kernel=kernel[axis], stride=stride[axis], padding=padding[axis], dilation=dilation[axis]
+            extent,
+            kernel=last[axis] - first[axis] + 1,
+            stride=stride[axis],
+            padding=padding[axis] - dilation[axis] * first[axis],
+            dilation=dilation[axis],
         )
         for axis, extent in enumerate((field.rows, field.columns))
     )
@@ -211,8 +248,9 @@ def _pair(value: Any) -> tuple[int, int]:
     return (int(values[0]), int(values[-1]))
 
 
+_CONVOLUTIONS = ("conv2d", "conv_transpose2d")
 _PICTURES: dict[str, Callable[[fx.Node, str, Field], Field]] = {
-    **dict.fromkeys(("conv2d", "max_pool2d", "avg_pool2d", "conv_transpose2d"), _window),
+    **dict.fromkeys((*_CONVOLUTIONS, "max_pool2d", "avg_pool2d"), _window),
     **dict.fromkeys(("upsample_nearest2d", "_upsample_nearest_exact2d"), _resized),
     **dict.fromkeys(("upsample_bilinear2d", "upsample_bicubic2d"), _resized),
     **dict.fromkeys(("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), _resized),

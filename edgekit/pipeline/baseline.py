@@ -13,7 +13,7 @@ from platformdirs import user_cache_path
 
 from edgekit import files
 from edgekit.checkpoint import WEIGHTS, load_model, save_model
-from edgekit.errors import InputError
+from edgekit.errors import InputError, unknown
 from edgekit.model import Event, Model
 from edgekit.pipeline.job import Job, content_key
 from edgekit.pipeline.network import new_model, with_weights
@@ -52,6 +52,7 @@ def baseline(job: Job, progress: Progress) -> Model:
 
     Raises `InputError` where weights do not fit and where there is nothing to train on.
     """
+    _check_layers(job)
     if job.entry.own:
         folded_graph(fresh(job), any_batch=True)  # what cannot be exported is refused before it is trained
     if job.weights is not None:
@@ -68,6 +69,15 @@ def baseline(job: Job, progress: Progress) -> Model:
         recalibrate(model.module, job.data.calibration, torch_device())
         return model.after(Event(stage="baseline", summary="random weights: latency only"))
     return _cached(job, fresh(job), progress)
+
+
+def _check_layers(job: Job) -> None:
+    """Raise `InputError` for a layer that a stage names and the network has not, before anything is trained."""
+    named = [name for stage in job.recipe.stages for name in getattr(stage, "layer_names", ())]
+    known = {name for name, _ in fresh(job).module.named_modules() if name} if named else set()
+    for name in named:
+        if name not in known:
+            raise unknown("layer", name, known)
 
 
 def _given(job: Job, weights: WeightsFile) -> tuple[Model, bool]:

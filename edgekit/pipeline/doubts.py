@@ -11,8 +11,9 @@ from edgekit.report import Parity, Step
 
 
 def doubts(assessor: Assessor, shipped: Assessment, steps: tuple[Step, ...], parity: Parity) -> Iterator[str]:
-    """The warnings of a run, about its data, its widths, its latencies and its file, in this order."""
+    """The warnings of a run, about its data, its zeros, its widths, its latencies and its file, in this order."""
     yield from _about_data(assessor.job, steps[0])
+    yield from _about_sparsity(steps)
     yield from _about_widths(assessor.job, steps)
     yield from _about_latency(assessor, shipped)
     if parity.sqnr_db < ENOUGH_DB:
@@ -36,6 +37,12 @@ def _about_data(job: Job, start: Step) -> Iterator[str]:
             f"the baseline is hardly better than chance ({100 * reached:.1f} % of {classes} classes): "
             "what follows compares nothing; train it better, or give --weights"
         )
+
+
+def _about_sparsity(steps: tuple[Step, ...]) -> Iterator[str]:
+    for step in steps:
+        if step.kept and step.details.get("target_exploits_it") is False:
+            yield f"{step.stage}: {step.details['note']}"
 
 
 def _about_widths(job: Job, steps: tuple[Step, ...]) -> Iterator[str]:

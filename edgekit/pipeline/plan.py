@@ -80,7 +80,7 @@ def _epochs(stage: Stage) -> int:
     """What a stage trains for at most, quantization-aware training left out: it is rare."""
     if stage.kind == "prune":
         return (stage.steps - 1) * stage.epochs_between
-    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel"):
+    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.trains):
         return stage.epochs
     return 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from edgekit.bench import Candidate, Protocol, measure, predict
 from edgekit.devices import answering
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
@@ -11,10 +9,10 @@ from edgekit.exporters import divergence, integer_counts, weights_in
 from edgekit.exporters.layer_parity import THRESHOLD_DB
 from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
+from edgekit.patterns import density, pattern_of
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.quantizer.outputs import network_outputs
 from edgekit.report import Parity
-from edgekit.stages.sparsity import density, holds
 
 SAMPLES = 64
 ENOUGH_DB = THRESHOLD_DB
@@ -81,14 +79,14 @@ def check_sparsity(shipped: Assessment) -> dict[str, str]:
     """
     if not shipped.model.sparsity:
         return {}
-    weights = {layer: torch.tensor(stored) for layer, stored in weights_in(shipped.artifact).items()}
+    weights = weights_in(shipped.artifact)
     found = {}
     for layer, pattern in shipped.model.sparsity.items():
         if layer not in weights:
             raise EdgekitError(
                 f"{layer} should hold {pattern}, and {shipped.artifact.model_path.name} has no weights of it"
             )
-        if not holds(weights[layer], pattern):
+        if not pattern_of(pattern).holds(weights[layer]):
             raise EdgekitError(f"{layer} lost its {pattern} pattern in {shipped.artifact.model_path.name}")
         found[layer] = f"{pattern}, {100 * density(weights[layer]):.0f} % non-zero"
     return found

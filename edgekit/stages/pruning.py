@@ -18,9 +18,10 @@ from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
 from edgekit.model import Detail, Event, Model
+from edgekit.patterns import pattern_of
 from edgekit.recipe import BEST_OF_WEIGHTS, BEST_SCOPE, Criterion, Resource, Scope
 from edgekit.stages.as_graph import as_graph
-from edgekit.stages.sparsity import parse, project
+from edgekit.stages.sparsity import project
 from edgekit.units import human_bytes
 
 FILE_TRIALS = 4
@@ -207,7 +208,11 @@ def changed_widths(before: Mapping[str, int], after: Mapping[str, int]) -> dict[
 
 
 def _fits(module: nn.Module, layer: str, pattern: str) -> bool:
-    return module.get_parameter(f"{layer}.weight").shape[1] % parse(pattern)[1] == 0
+    weight, groups = (
+        module.get_parameter(f"{layer}.weight"),
+        getattr(module.get_submodule(layer), "groups", 1),
+    )
+    return not pattern_of(pattern).obstacle(tuple(weight.shape), groups)
 
 
 def _removal_details(channels: ChannelGraph, module: nn.Module, removed: Tensor) -> dict[str, Detail]:

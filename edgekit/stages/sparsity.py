@@ -1,4 +1,4 @@
-"""N:M patterns: of every M weights along the input channels, N may be non-zero (Mishra et al. 2021)."""
+"""Patterns put on the layers of a network, and the zeros that training must hold."""
 
 from __future__ import annotations
 
@@ -7,48 +7,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-
-def parse(pattern: str) -> tuple[int, int]:
-    """`2:4` → (2, 4)."""
-    kept, _, among = pattern.partition(":")
-    return int(kept), int(among)
+from edgekit.patterns import Pattern, pattern_of
 
 
-def in_groups(weight: Tensor, among: int) -> Tensor:
-    """(out, in, …) → (out, …, in / M, M): the weights that a pattern chooses among, last."""
-    last = weight.movedim(1, -1)
-    return last.reshape(*last.shape[:-1], -1, among)
+def mask_of(pattern: Pattern, scores: Tensor) -> Tensor:
+    """True for the weights that stay, on the scores' device; `scores` have the weight's shape."""
+    return torch.from_numpy(pattern.mask(scores.detach().cpu().numpy())).to(scores.device)
 
 
-def pattern_mask(weight: Tensor, pattern: str) -> Tensor:
-    """True for the N largest magnitudes of each M along axis 1 of (out, in, …); in must be a multiple of M."""
-    kept, among = parse(pattern)
-    groups = in_groups(weight.detach().abs(), among)
-    largest = groups.topk(kept, dim=-1).indices
-    mask = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, largest, value=True)
-    return mask.flatten(-2).movedim(-1, 1)
-
-
-def project(module: nn.Module, sparsity: Mapping[str, str]) -> None:
-    """Zero, in place, what the patterns of these layers do not keep."""
+def project(
+    module: nn.Module, sparsity: Mapping[str, str], scores: Mapping[str, Tensor] | None = None
+) -> None:
+    """Zero, in place, what the patterns of these layers do not keep: the least magnitudes, or scores by weight."""
     with torch.no_grad():
-        for layer, pattern in sparsity.items():
+        for layer, text in sparsity.items():
             weight = module.get_parameter(f"{layer}.weight")
-            weight.mul_(pattern_mask(weight, pattern))
-
-
-def holds(weight: Tensor, pattern: str) -> bool:
-    """Whether no M weights along axis 1 have more than N non-zeros."""
-    kept, among = parse(pattern)
-    if weight.shape[1] % among:
-        return False
-    groups = in_groups(weight.detach(), among)
-    return bool(((groups != 0).sum(dim=-1) <= kept).all())
-
-
-def density(weight: Tensor) -> float:
-    """The share of non-zeros."""
-    return float((weight != 0).float().mean())
+            by = weight.abs() if scores is None else scores[f"{layer}.weight"]
+            weight.mul_(mask_of(pattern_of(text), by))
 
 
 def zero_masks(module: nn.Module, sparsity: Mapping[str, str]) -> dict[str, Tensor]:

@@ -17,10 +17,10 @@ from edgekit.artifact import load_artifact
 from edgekit.errors import InputError
 from edgekit.exporters import weights_in
 from edgekit.graph.cost import cost
+from edgekit.patterns import pattern_of
 from edgekit.pipeline import compress, resolve
 from edgekit.progress import Advance, Silent
 from edgekit.report import Report
-from edgekit.stages.sparsity import holds
 
 pytestmark = pytest.mark.usefixtures("brief")
 KEYS = {"stage", "kept", "reason", "seconds", "params", "macs", "memory_access_bytes", "size_bytes", "val_accuracy",
@@ -73,7 +73,7 @@ def test_the_pattern_is_in_the_shipped_file(run: tuple[Report, Path]) -> None:
     layers = report.steps[1].details["layers"]
     lost = report.steps[2].details["pattern_lost"]
     stored = weights_in(load_artifact(folder))
-    held = [layer for layer in layers if holds(torch.tensor(stored[layer]), "2:4")]
+    held = [layer for layer in layers if pattern_of("2:4").holds(stored[layer])]
     assert held == [layer for layer in layers if layer not in lost]
     assert len(held) > 10
 

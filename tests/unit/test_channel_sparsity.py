@@ -148,7 +148,7 @@ def test_a_budget_out_of_reach_is_rejected_before_training(
         ('[[stages]]\nkind = "sparsify"\npattern = "channel"\n', "without a prune behind it"),
         (
             '[[stages]]\nkind = "sparsify"\npattern = "2:4"\nepochs = 3\n',
-            'epochs belong to pattern = "channel"',
+            "epochs belong to training: give a schedule",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import torch
@@ -22,15 +23,8 @@ def first_order(module: nn.Module, channels: ChannelGraph, evidence: Evidence) -
     Gradients are taken in eval mode; scores can be compared across layers, since all are changes of one loss.
     Raises `InputError` where nothing is labelled, and for gradients that are not finite.
     """
-    if evidence.targets is None:
-        raise InputError(
-            "the criterion taylor needs the gradient of the loss, and the pictures have no classes",
-            hint="give labelled pictures, or choose the criterion reconstruction",
-        )
     found, by_parameter = totals.zeros(channels), totals.by_parameter(channels)
-    for count, start in enumerate(range(0, len(evidence.images), BATCH), start=1):
-        batch = slice(start, start + BATCH)
-        products = _products(module, evidence.images[batch], evidence.targets[batch], evidence)
+    for count, products in enumerate(_products(module, evidence), start=1):
         change = totals.zeros(channels)
         for name, slots in by_parameter.items():
             if name in products:
@@ -41,8 +35,29 @@ def first_order(module: nn.Module, channels: ChannelGraph, evidence: Evidence) -
     return found
 
 
-def _products(module: nn.Module, images: Tensor, targets: Tensor, evidence: Evidence) -> dict[str, Tensor]:
-    """Parameter → gradient · value, of one batch; the module is left as it is."""
+def of_weights(module: nn.Module, evidence: Evidence) -> dict[str, Tensor]:
+    """Parameter → (g·w)² of each of its entries, the mean over batches; raises as `first_order` does."""
+    found = {name: torch.zeros_like(value) for name, value in module.named_parameters()}
+    for count, products in enumerate(_products(module, evidence), start=1):
+        for name, product in products.items():
+            found[name] += (product.square() - found[name]) / count
+    return found
+
+
+def _products(module: nn.Module, evidence: Evidence) -> Iterator[dict[str, Tensor]]:
+    """Parameter → gradient · value, batch by batch."""
+    if evidence.targets is None:
+        raise InputError(
+            "the criterion taylor needs the gradient of the loss, and the pictures have no classes",
+            hint="give labelled pictures, or choose the criterion reconstruction",
+        )
+    for start in range(0, len(evidence.images), BATCH):
+        batch = slice(start, start + BATCH)
+        yield _of_batch(module, evidence.images[batch], evidence.targets[batch], evidence)
+
+
+def _of_batch(module: nn.Module, images: Tensor, targets: Tensor, evidence: Evidence) -> dict[str, Tensor]:
+    """The module is left as it is."""
     values = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
     outputs = torch.func.functional_call(module, values, (images,))
     loss = evidence.loss(outputs, targets)
