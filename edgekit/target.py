@@ -106,6 +106,8 @@ class Target(Frozen):
     channel_multiple: int = Field(default=1, ge=1)
     int8: Int8Rules
     sparsity: tuple[SparsitySupport, ...] = ()
+    dense_because: str = ""
+    """Why zeros gain no speed, where the runtime has no kernels for them at all."""
     host: HostMatch | None = None
     proxy_runtime: Literal["openvino", "litert", "onnxruntime"]
     """Opens the file on the machine that runs edgekit; the runtime itself where it can run here."""
@@ -136,6 +138,14 @@ class Target(Frozen):
         rates = {"int8": self.int8_dense_tops, "fp16": self.fp16_dense_tflops, "fp32": self.fp32_tflops}
         found = rates.get(precision)
         return None if found is None else found * 1e12
+
+    def sparse_kernels(self, *, int8: bool) -> tuple[SparsitySupport, ...]:
+        """Those that a file can use which is INT8, or which is not."""
+        return tuple(
+            each
+            for each in self.sparsity
+            if ("int8" in each.precisions if int8 else set(each.precisions) - {"int8"})
+        )
 
     @property
     def is_host(self) -> bool:

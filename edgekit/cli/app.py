@@ -18,6 +18,7 @@ from edgekit.cli.models import models
 from edgekit.cli.profile import profile
 from edgekit.cli.prune import prune
 from edgekit.cli.recipes import recipes
+from edgekit.cli.sparsity import sparsity
 from edgekit.cli.targets import targets
 from edgekit.cli.verify import verify
 
@@ -46,6 +47,7 @@ for command in (
     profile,
     compare,
     prune,
+    sparsity,
     evaluate,
     export,
     verify,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -14,7 +14,8 @@ from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import place_of
-from edgekit.recipe import Stage
+from edgekit.pipeline.prospects import prospects
+from edgekit.recipe import Stage, trains_channels
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
@@ -48,8 +49,23 @@ def plan(job: Job) -> list[str]:
         lines.append(f"{len(data.skipped)} files are no pictures and are left out, {data.skipped[0]} first")
     return [
         *lines,
+        *_zeros(job),
         f"about {human_seconds(_forecast(job))} on this machine, going by a few training steps timed just now",
     ]
+
+
+def _zeros(job: Job) -> Iterator[str]:
+    """What each stage that makes zeros could gain, before anything is trained for it."""
+    int8 = any(stage.kind == "quantize" for stage in job.recipe.stages)
+    for stage in job.recipe.stages:
+        if stage.kind != "sparsify" or trains_channels(stage):
+            continue
+        kernels = job.target.sparse_kernels(int8=int8)
+        if stage.pattern == "target" and not kernels:
+            continue  # the stage itself says why it does nothing
+        pattern = kernels[0].pattern if stage.pattern == "target" else stage.pattern_text
+        precision = "int8" if int8 and "int8" in job.target.precisions else "fp32"
+        yield prospects(fresh(job), job.target, pattern, precision).sentence
 
 
 def _where(job: Job) -> str:

@@ -185,6 +185,7 @@ class _Runner:
             torch_device=self.assessor.torch_device,
             progress=self.progress,
             measured_accuracy=lambda model: self._assess(model, index).val_accuracy,
+            quantizes=any(each.kind == "quantize" for each in self.stages),
             next_prune=job.recipe.next_prune(index),
             file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
         )

@@ -43,6 +43,8 @@ class Context:
     """Accuracy on the decision split of the exported file in its runtime, so that a stage needs no exporter."""
     file_bytes: Callable[[Model], int]
     """The size of the file that the target's exporter makes of a model."""
+    quantizes: bool = True
+    """Whether the file will be INT8, so that sparse kernels of other precisions are of no use."""
     next_prune: PruneOptions | None = None
     """The prune that the recipe has behind this stage."""
 

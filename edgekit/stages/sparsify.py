@@ -45,7 +45,8 @@ class Sparsify:
         need_labels(context)
         if self.options.pattern == "channel":
             return sparsify_channels(model, self.options, context)
-        support = _support(context.target, self.options.pattern_text)
+        kernels = context.target.sparse_kernels(int8=context.quantizes)
+        support = _support(context.target, kernels, self.options.pattern_text)
         can, cannot = sort_layers(model.module, support, self.options.layers)
         if not can:
             raise RejectedError(f"no layer can carry {support.pattern}")
@@ -57,7 +58,8 @@ class Sparsify:
             distil(module, model, context, self.options, title="sparsify", penalty=penalty)
         if context.data.train is not None:
             recalibrate(module, context.data.train, context.torch_device)
-        event = _event(model, module, support, (can, cannot), context.target)
+        exploited = any(each.covers(support.pattern) for each in kernels)
+        event = _event(model, module, support, (can, cannot), exploited=exploited)
         return model.after(event, module=module.eval(), sparsity={**model.sparsity, **sparsity})
 
     def _scores(self, model: Model, context: Context) -> Mapping[str, Tensor] | None:
@@ -66,18 +68,14 @@ class Sparsify:
         return taylor.of_weights(model.module, evidence_of(context.data, model.task, self.options.samples))
 
 
-def exploits(target: Target, pattern: str) -> bool:
-    """Whether the target has kernels that gain from weights of that pattern."""
-    return any(support.covers(pattern) for support in target.sparsity)
-
-
-def _support(target: Target, pattern: str) -> SparsitySupport:
+def _support(target: Target, kernels: tuple[SparsitySupport, ...], pattern: str) -> SparsitySupport:
     """What the target has for a pattern; raises `RejectedError` where it should choose one and has none."""
     if pattern == "target":
-        if not target.sparsity:
-            raise RejectedError(f"{target.runtime} on {target.id} exploits no sparsity pattern")
-        return target.sparsity[0]
-    known = next((support for support in target.sparsity if support.covers(pattern)), None)
+        if not kernels:
+            why = f": {target.dense_because}" if target.dense_because else ""
+            raise RejectedError(f"{target.runtime} on {target.id} exploits no sparsity pattern{why}")
+        return kernels[0]
+    known = next((support for support in kernels if support.covers(pattern)), None)
     if known is not None:
         return known.model_copy(update={"pattern": pattern})
     return SparsitySupport(
@@ -134,7 +132,8 @@ def _event(
     module: nn.Module,
     support: SparsitySupport,
     sorted_layers: tuple[list[str], dict[str, str]],
-    target: Target,
+    *,
+    exploited: bool,
 ) -> Event:
     can, cannot = sorted_layers
     graph = trace(module, model.input_shape)
@@ -150,7 +149,7 @@ def _event(
             "without": cannot,
             "density": share,
             "receptive_field": " → ".join(f"{rows} × {columns}" for rows, columns in seen),
-            "target_exploits_it": exploits(target, support.pattern),
+            "target_exploits_it": exploited,
             "note": support.note,
         },
     )
