@@ -25,7 +25,7 @@ from edgekit.graph.channels import channel_graph
 from edgekit.graph.cost import cost
 from edgekit.graph.trace import trace
 from edgekit.model import Model
-from edgekit.pipeline.baseline import baseline
+from edgekit.pipeline.baseline import baseline, torch_device
 from edgekit.pipeline.job import Job, resolve
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import LOOK_AT_PICTURES, Criterion, RecoverOptions, Scope
@@ -73,7 +73,7 @@ class Subject:
             baseline=self.model,
             accuracy_floor=None,
             seed=self.job.request.seed,
-            torch_device="cpu",
+            torch_device=torch_device(),
             progress=Silent(),
             measured_accuracy=lambda _: None,
             file_bytes=lambda _: 0,
@@ -83,7 +83,7 @@ class Subject:
         """On the test split."""
         split = self.job.data.test
         assert split is not None
-        right = score(model.task, outputs(model.module, split, "cpu"), split)
+        right = score(model.task, outputs(model.module, split, torch_device()), split)
         assert right is not None
         return right.value
 

@@ -1,0 +1,204 @@
+"""What each pattern costs: `python benchmarks/sparsity.py [--family …]`, then `--write` for docs/sparsity.md.
+
+Families on the built-in data, baselines as `compress` trains them, three seeds that were named beforehand; each method
+makes the same share of zeros in the layers that can carry its pattern, with the same epochs of the same training
+behind it, or while they come. Beside ours stands PyTorch's own `torch.nn.utils.prune.l1_unstructured`. A line of JSON a
+result: what is there is not done again. `--overhead` measures what holding the zeros adds to a training step.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from prune_criteria import Said, Subject, opened
+from scipy.stats import bootstrap
+from torch import nn
+from torch.nn.utils import prune
+
+from edgekit.model import Model
+from edgekit.patterns import density
+from edgekit.recipe import RecoverOptions, SparsifyOptions
+from edgekit.stages.recover import Recover
+from edgekit.stages.sparsify import Sparsify
+from edgekit.stages.sparsity import zero_masks
+
+FAMILIES = ("mobilenetv2", "ghostnet", "squeezenet1.1")
+SEEDS = (0, 1, 2)
+SHARES = (0.5, 0.75, 0.9)
+EPOCHS, RATE = 6, 0.05
+N_M: Mapping[float, str] = {0.5: "2:4", 0.75: "1:4"}
+THEIRS = "PyTorch l1_unstructured"
+BASE = "unstructured"
+METHODS: Mapping[str, dict[str, str]] = {
+    BASE: {"pattern": "unstructured"},
+    "unstructured, taylor": {"pattern": "unstructured", "selection": "taylor"},
+    "unstructured, while training": {"pattern": "unstructured", "schedule": "polynomial"},
+    "block-4x1, while training": {"pattern": "block-4x1", "schedule": "polynomial"},
+    "N:M, while training": {"pattern": "N:M", "schedule": "polynomial"},
+    "kernel-4, while training": {"pattern": "kernel-4", "schedule": "polynomial"},
+}
+BEGIN, END = "<!-- sparsity -->", "<!-- /sparsity -->"
+
+
+def options_of(method: str, share: float) -> SparsifyOptions | None:
+    """What a method asks of the stage; None where its pattern has no such share."""
+    given: dict[str, Any] = {"kind": "sparsify", **METHODS[method]}
+    if given["pattern"] == "N:M":
+        if share not in N_M:
+            return None
+        given["pattern"] = N_M[share]
+    elif given["pattern"] == "kernel-4" and share < 5 / 9:
+        return None
+    else:
+        given["sparsity"] = share
+    if "schedule" in given:
+        given |= {"epochs": EPOCHS, "learning_rate": RATE, "every": 8}
+    return SparsifyOptions.model_validate(given)
+
+
+def sparse(subject: Subject, method: str, share: float) -> Model | None:
+    """The network with its zeros, and all the training that it is given."""
+    options = options_of(BASE if method == THEIRS else method, share)
+    if options is None:
+        return None
+    made = Sparsify(options).apply(subject.model, subject.context)
+    if method == THEIRS:
+        made = replace(made, module=their_zeros(subject.model.module, list(made.sparsity), share))
+    if options.schedule != "once":
+        return made
+    recovery = RecoverOptions(kind="recover", epochs=EPOCHS, learning_rate=RATE)
+    return Recover(recovery).apply(made, subject.context)
+
+
+def their_zeros(module: nn.Module, layers: list[str], share: float) -> nn.Module:
+    network = copy.deepcopy(module)
+    for name in layers:
+        layer = network.get_submodule(name)
+        prune.l1_unstructured(layer, "weight", share)  # type: ignore[no-untyped-call]
+        prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
+    return network
+
+
+def study(family: str, seed: int, wanted: list[tuple[str, float]]) -> Iterator[dict[str, Any]]:
+    subject = opened(family, seed, Said())
+    whole = subject.accuracy(subject.model)
+    for method, share in wanted:
+        if (found := sparse(subject, method, share)) is None:
+            continue
+        weights = [found.module.get_parameter(f"{layer}.weight").detach().numpy() for layer in found.sparsity]
+        every = sum(value.numel() for value in found.module.parameters() if value.dim() > 1)
+        zeros = sum((1 - density(weight)) * weight.size for weight in weights)
+        yield {
+            "family": family,
+            "seed": seed,
+            "method": method,
+            "share": share,
+            "epochs": EPOCHS,
+            "whole_test": whole,
+            "test": subject.accuracy(found),
+            "zeros": zeros / every,
+        }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A row a family and share: percent on the test split; then each method in pairs against plain magnitude."""
+    methods = [*METHODS, THEIRS]
+    yield "| network (dense) | zeros | " + " | ".join(methods) + " |"
+    yield "|---|---|" + "---|" * len(methods)
+    for family in FAMILIES:
+        for share in SHARES:
+            own = [row for row in rows if (row["family"], row["share"]) == (family, share)]
+            whole = 100 * np.mean([row["whole_test"] for row in own])
+            cells = [_cell([row["test"] for row in own if row["method"] == method]) for method in methods]
+            yield f"| {family} ({whole:.1f}) | {100 * share:g} % | {' | '.join(cells)} |"
+    yield ""
+    yield f"| against {BASE}, once | pairs | mean difference, points | 95 % |"
+    yield "|---|---|---|---|"
+    base = _by_pair(rows, BASE)
+    for method in methods[1:]:
+        own_pairs = _by_pair(rows, method)
+        gains = np.array([100 * (own_pairs[key] - base[key]) for key in own_pairs])
+        if not gains.any():
+            yield f"| {method} | {len(gains)} | the same | |"
+            continue
+        found = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
+        yield f"| {method} | {len(gains)} | {gains.mean():+.2f} | {found.low:+.2f} … {found.high:+.2f} |"
+
+
+def _cell(values: list[float]) -> str:
+    return f"{100 * np.mean(values):.1f}" if values else "—"
+
+
+def _by_pair(rows: Sequence[dict[str, Any]], method: str) -> dict[tuple[str, float, int], float]:
+    return {
+        (row["family"], row["share"], row["seed"]): row["test"] for row in rows if row["method"] == method
+    }
+
+
+def overhead(steps: int = 30) -> str:
+    """Medians of training steps of MobileNetV2 (64×64, 64 pictures) by turns, with the zeros held and without."""
+    subject = opened("mobilenetv2", 0, Said())
+    options = SparsifyOptions(kind="sparsify", pattern="unstructured", sparsity=0.75)
+    model = Sparsify(options).apply(subject.model, subject.context)
+    module, masks = model.module.train(), zero_masks(model.module, model.sparsity)
+    held = [(module.get_parameter(name), mask) for name, mask in masks.items()]
+    optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+    images = torch.randn(64, *model.input_shape[1:])
+    times: dict[bool, list[float]] = {False: [], True: []}
+    for step in range(2 * steps + 4):
+        masked = step % 2 == 1
+        began = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        module(images).logsumexp(1).mean().backward()
+        optimizer.step()
+        if masked:
+            with torch.no_grad():
+                for parameter, mask in held:
+                    parameter.mul_(mask)
+        if step >= 4:
+            times[masked].append(time.perf_counter() - began)
+    dense, with_masks = (1e3 * float(np.median(times[key])) for key in (False, True))
+    return f"dense {dense:.1f} ms, zeros held {with_masks:.1f} ms a step: {with_masks / dense - 1:+.1%}"
+
+
+def main(
+    family: Annotated[list[str] | None, typer.Option()] = None,
+    results: Annotated[Path, typer.Option()] = Path("runs/sparsity.jsonl"),
+    page: Annotated[Path, typer.Option()] = Path("docs/sparsity.md"),
+    write: Annotated[bool, typer.Option(help="Put the table into the page, and train nothing")] = False,
+    measure: Annotated[bool, typer.Option("--overhead", help="Time training steps instead")] = False,
+) -> None:
+    """Do what the results lack of these families (all, if none is named)."""
+    if measure:
+        print(overhead())
+        return
+    results.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    if write:
+        text = "\n".join(table(rows))
+        before, _, rest = page.read_text().partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        print(text)
+        return
+    done = {(row["family"], row["seed"], row["method"], row["share"]) for row in rows}
+    for name in family or FAMILIES:
+        for seed in SEEDS:
+            every = [(method, share) for method in (*METHODS, THEIRS) for share in SHARES]
+            wanted = [each for each in every if (name, seed, *each) not in done]
+            for row in study(name, seed, wanted) if wanted else ():
+                with results.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
