@@ -27,6 +27,7 @@ from torch.nn.utils import prune
 from edgekit.model import Model
 from edgekit.patterns import density
 from edgekit.recipe import RecoverOptions, SparsifyOptions
+from edgekit.stages import RejectedError
 from edgekit.stages.recover import Recover
 from edgekit.stages.sparsify import Sparsify
 from edgekit.stages.sparsity import zero_masks
@@ -92,21 +93,18 @@ def study(family: str, seed: int, wanted: list[tuple[str, float]]) -> Iterator[d
     subject = opened(family, seed, Said())
     whole = subject.accuracy(subject.model)
     for method, share in wanted:
-        if (found := sparse(subject, method, share)) is None:
+        key = {"family": family, "seed": seed, "method": method, "share": share, "epochs": EPOCHS}
+        try:
+            found = sparse(subject, method, share)
+        except RejectedError as error:
+            yield key | {"failed": str(error)}
+            continue
+        if found is None:
             continue
         weights = [found.module.get_parameter(f"{layer}.weight").detach().numpy() for layer in found.sparsity]
         every = sum(value.numel() for value in found.module.parameters() if value.dim() > 1)
         zeros = sum((1 - density(weight)) * weight.size for weight in weights)
-        yield {
-            "family": family,
-            "seed": seed,
-            "method": method,
-            "share": share,
-            "epochs": EPOCHS,
-            "whole_test": whole,
-            "test": subject.accuracy(found),
-            "zeros": zeros / every,
-        }
+        yield key | {"whole_test": whole, "test": subject.accuracy(found), "zeros": zeros / every}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -132,6 +130,14 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
             continue
         found = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
         yield f"| {method} | {len(gains)} | {gains.mean():+.2f} | {found.low:+.2f} … {found.high:+.2f} |"
+
+
+def failures(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What was rolled back, and why."""
+    for row in rows:
+        if "failed" in row:
+            where = f"{row['method']}, {100 * row['share']:g} %, {row['family']}, seed {row['seed']}"
+            yield f"\n- {where}: {row['failed']}"
 
 
 def _cell(values: list[float]) -> str:
@@ -163,7 +169,7 @@ def overhead(steps: int = 30) -> str:
         if masked:
             with torch.no_grad():
                 for parameter, mask in held:
-                    parameter.mul_(mask)
+                    parameter.masked_fill_(~mask, 0)
         if step >= 4:
             times[masked].append(time.perf_counter() - began)
     dense, with_masks = (1e3 * float(np.median(times[key])) for key in (False, True))
@@ -184,7 +190,7 @@ def main(
     results.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     if write:
-        text = "\n".join(table(rows))
+        text = "\n".join((*table([row for row in rows if "failed" not in row]), *failures(rows)))
         before, _, rest = page.read_text().partition(BEGIN)
         page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
         print(text)

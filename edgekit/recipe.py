@@ -38,7 +38,7 @@ class SparsifyOptions(Frozen):
     begin: float = Field(default=0.0, ge=0)
     """In epochs."""
     end: float | None = Field(default=None, gt=0)
-    """In epochs; after three quarters of them by default. The zeros are settled then."""
+    """In epochs; after half of them by default. The zeros are settled then."""
     every: int = Field(default=16, ge=1)
     """Training steps between two choices of what is zero."""
     counts: tuple[Gain, ...] = ("latency", "compressed_size")
@@ -65,7 +65,7 @@ class SparsifyOptions(Frozen):
     @property
     def settled(self) -> float:
         """The epoch after which no other weights become zero."""
-        return 0.75 * self.epochs if self.end is None else self.end
+        return 0.5 * self.epochs if self.end is None else self.end
 
     @property
     def pattern_text(self) -> str:

@@ -36,16 +36,17 @@ class Gradual:
         first, last = (
             round(epoch / self.options.epochs * steps) for epoch in (self.options.begin, self.options.settled)
         )
+        self._hold()  # what momentum has made of zeros must not compete with weights
         if self.options.selection == "taylor":
             self._gather()
-        chosen = first < step <= last and ((step - first - 1) % self.options.every == 0 or step == last)
-        if chosen:
+        if first < step <= last and ((step - first - 1) % self.options.every == 0 or step == last):
             done = (step - first) / (last - first)
             self._choose(1.0 if self.options.schedule == "constant" else 1 - (1 - done) ** POWER)
-        for (weight, _), mask in zip(
-            self.layers, self.masks, strict=False
-        ):  # no masks before the first choice
-            weight.mul_(mask)
+            self._hold()
+
+    def _hold(self) -> None:
+        for (weight, _), mask in zip(self.layers, self.masks, strict=False):  # none before the first choice
+            weight.masked_fill_(~mask, 0)  # momentum of what a dead channel gets can be infinite
 
     def _gather(self) -> None:
         changes = [

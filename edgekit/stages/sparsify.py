@@ -24,7 +24,7 @@ from edgekit.stages.gradual import Gradual
 from edgekit.stages.recover import distil
 from edgekit.stages.sparsify_channels import sparsify_channels
 from edgekit.stages.sparsity import project
-from edgekit.stages.training import recalibrate
+from edgekit.stages.training import DivergedError, recalibrate
 from edgekit.target import SparsitySupport, Target
 
 Weighted = nn.Conv2d | nn.Linear
@@ -39,7 +39,8 @@ class Sparsify:
     def apply(self, model: Model, context: Context) -> Model:
         """The model with the pattern in every layer that can carry it, its batch norms taken anew.
 
-        Raises `RejectedError` where the target exploits no pattern, or no layer can carry it, and `InputError` for
+        Raises `RejectedError` where the target exploits no pattern, no layer can carry it, or the network did not live
+        through it, and `InputError` for
         names of layers that the network has not.
         """
         need_labels(context)
@@ -55,7 +56,12 @@ class Sparsify:
             project(module, sparsity, self._scores(model, context))
         else:
             penalty = Gradual(module, sparsity, self.options)
-            distil(module, model, context, self.options, title="sparsify", penalty=penalty)
+            try:
+                distil(module, model, context, self.options, title="sparsify", penalty=penalty)
+            except DivergedError as error:  # layers that died: the run can go on without these zeros
+                raise RejectedError(
+                    f"{error.what}: {support.pattern} leaves too little of some layers"
+                ) from error
         if context.data.train is not None:
             recalibrate(module, context.data.train, context.torch_device)
         exploited = any(each.covers(support.pattern) for each in kernels)

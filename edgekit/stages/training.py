@@ -27,6 +27,11 @@ ADAM_SHARE, ADAM_DECAY, CLIP = 0.02, 0.01, 1.0
 RISE_OF_ONE_STEP = 5
 """So many steps, a fifth of which rise, make torch's schedule divide by zero."""
 
+
+class DivergedError(InputError):
+    """The loss stopped being finite."""
+
+
 Penalty = Callable[[int, int], None]
 """What is done to the weights, in place, after step `n` (from 1) of `steps`."""
 
@@ -69,7 +74,7 @@ def train(
 
     A `penalty` changes weights after every step, with the optimizer's rate left out of it, as AdamW's decay does.
     With a teacher the loss is (1 - d)·the task's + d·T²·KL(teacher ‖ student) at temperature T
-    (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `InputError` when
+    (Hinton et al. 2015). The same seed, data and machine give the same weights. Raises `DivergedError` when
     the loss stops being finite.
     """
     if data.train is None or data.train.targets is None:
@@ -115,7 +120,7 @@ class _Loop:
     def step(self, images: Tensor, targets: Tensor) -> float:
         loss = self._loss(images, targets)
         if not torch.isfinite(loss):
-            raise InputError(
+            raise DivergedError(
                 f"{self.how.title}: the loss is no longer finite",
                 hint="a smaller learning rate in the recipe, or look for NaN in the data",
             )
@@ -130,7 +135,7 @@ class _Loop:
             if self.penalty is not None:
                 self.penalty(self.done, self.steps)
             for parameter, mask in self.masked:
-                parameter.mul_(mask)
+                parameter.masked_fill_(~mask, 0)  # momentum of what a dead channel gets can be infinite
         return float(loss.detach())
 
     def _loss(self, images: Tensor, targets: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from edgekit.patterns import density, pattern_of
 from edgekit.pipeline import compress, resolve
 from edgekit.recipe import SparsifyOptions, load_recipe
 from edgekit.request import Request
+from edgekit.stages import RejectedError
 from edgekit.stages.sparsify import Sparsify
 from edgekit.target import load_target
 
@@ -127,7 +128,7 @@ def test_what_the_target_cannot_use_is_said(target: str, options: dict[str, Any]
         ('pattern = "2:4"\nsparsity = 0.5', "no pattern is called '2:4@50%'"),
         ('pattern = "blocks"', "there are N:M"),
         ('pattern = "2:4"\nschedule = "polynomial"\nepochs = 4\nend = 5.0', "from epoch 0 to 5 of 4"),
-        ('pattern = "2:4"\nschedule = "polynomial"\nbegin = 7.0', "from epoch 7 to 6 of 8"),
+        ('pattern = "2:4"\nschedule = "polynomial"\nbegin = 7.0', "from epoch 7 to 4 of 8"),
         ('pattern = "2:4"\nbegin = 2.0', "begin belong to a schedule"),
         ('pattern = "2:4"\nepochs = 3', "epochs belong to training"),
         ('pattern = "2:4"\npenalty = "batch-norm"', "penalty belong to pattern"),
@@ -140,6 +141,11 @@ def test_recipes_that_mean_nothing_are_refused(stage: str, said: str, tmp_path: 
     with pytest.raises(InputError) as refused:
         load_recipe(str(path))
     assert said in f"{refused.value.what} {refused.value.hint}"
+
+
+def test_a_network_that_does_not_live_through_it_is_rolled_back() -> None:
+    with pytest.raises(RejectedError, match="no longer finite: unstructured@50% leaves too little"):
+        sparsified(pattern="unstructured", sparsity=0.5, schedule="constant", epochs=4, learning_rate=1e30)
 
 
 def test_a_layer_that_does_not_exist_is_refused_before_anything_is_trained(

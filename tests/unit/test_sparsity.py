@@ -166,8 +166,21 @@ def test_zeros_come_by_the_schedule(text: str, schedule: str, halfway: float, se
             layer.weight.grad = torch.randn(layer.weight.shape)
             gradual(step, 100)
         density_at[step] = density(layer.weight.detach().numpy())
-    assert 1 - density_at[41] == pytest.approx(halfway, abs=0.02)
+    assert 1 - density_at[42] == pytest.approx(halfway, abs=0.02)
     assert all(density_at[step] == density_at[80] for step in range(80, 101))
     assert pattern_of(text).holds(layer.weight.detach().numpy())
     if selection == "magnitude":
         assert 1 - density_at[100] == pytest.approx(0.5, abs=0.02)
+
+
+def test_zeros_stay_zero_whatever_momentum_makes_of_them() -> None:
+    layer = nn.Conv2d(8, 16, 3)
+    values = {"kind": "sparsify", "pattern": "2:4", "schedule": "constant", "epochs": 10, "every": 1}
+    gradual = Gradual(nn.Sequential(layer), {"0": "2:4"}, SparsifyOptions.model_validate(values))
+    with torch.no_grad():
+        gradual(1, 100)
+        zero = layer.weight == 0
+        for step in range(2, 100):
+            layer.weight[zero] = torch.inf if step % 2 else 9.0
+            gradual(step, 100)
+    assert torch.equal(layer.weight == 0, zero)
