@@ -1,55 +1,93 @@
-"""What training channels towards zero is worth: `python benchmarks/channel_sparsity.py [--model mobilenetv1]`.
+"""What training channels towards zero is worth: `python benchmarks/channel_sparsity.py`, then `--write`.
 
-On the built-in digits, at 32×32: the accuracy of the pruned network before any recovery, with and without channel
-sparsity in front of the prune, and what the penalty adds to a training step (medians, one thread, taken in turns).
+Families on the built-in data, three seeds that were named beforehand: the accuracy of the pruned network before any
+recovery, with channel sparsity in front of the prune, without, and after as much training without a penalty. A
+line of JSON a result: what is there is not done again. `--overhead` measures what the penalty adds to a training step.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import statistics
 import time
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
+from prune_criteria import Said, Subject, opened
 
 from edgekit.data.batching import batches
 from edgekit.graph.channels import channel_graph
 from edgekit.graph.trace import trace
 from edgekit.model import Model
-from edgekit.pipeline import resolve
-from edgekit.pipeline.baseline import baseline
-from edgekit.pipeline.job import Job
-from edgekit.progress import Silent
-from edgekit.recipe import PruneOptions, SparsifyOptions
-from edgekit.request import Request
-from edgekit.stages import Context, stage
+from edgekit.recipe import PruneOptions, RecoverOptions, SparsifyOptions
+from edgekit.stages import RejectedError, stage
 from edgekit.stages.shrinkage import GroupLasso, Groups
-from edgekit.stages.training import outputs, score
 
+FAMILIES = ("mobilenetv2", "shufflenetv2-x0.5", "ghostnet")
+SEEDS = (0, 1, 2)
+EPOCHS, RATE = 8, 0.02
+PRUNE = PruneOptions(kind="prune", macs=0.5)
+WAYS: Mapping[str, SparsifyOptions | RecoverOptions | None] = {
+    "pruned": None,
+    "trained as long, pruned": RecoverOptions(kind="recover", epochs=EPOCHS, learning_rate=RATE),
+    "growing, pruned": SparsifyOptions(kind="sparsify", pattern="channel", epochs=EPOCHS, learning_rate=RATE),
+    "batch-norm, pruned": SparsifyOptions(
+        kind="sparsify", pattern="channel", penalty="batch-norm", epochs=EPOCHS, learning_rate=RATE
+    ),
+}
+BEGIN, END = "<!-- channel-sparsity -->", "<!-- /channel-sparsity -->"
 STEPS = 12
 
 
-def accuracy(model: Model, job: Job) -> float:
-    if job.data.val is None:
-        raise SystemExit("the built-in data have a split to decide on")
-    found = score(model.task, outputs(model.module, job.data.val, "cpu"), job.data.val)
-    return found.value if found else float("nan")
+def study(family: str, seed: int) -> Iterator[dict[str, Any]]:
+    """A row a way, accuracies on the test split."""
+    subject = opened(family, seed, Said())
+    key = {"family": family, "seed": seed, "whole": subject.accuracy(subject.model)}
+    context = replace(subject.context, next_prune=PRUNE)
+    for way, options in WAYS.items():
+        try:
+            ready = subject.model if options is None else stage(options).apply(subject.model, context)
+            pruned = stage(PRUNE).apply(ready, context)
+        except RejectedError as error:
+            yield {**key, "way": way, "failed": str(error)}
+            continue
+        yield {**key, "way": way, "ready": subject.accuracy(ready), "pruned": subject.accuracy(pruned)}
 
 
-def overhead(model: Model, job: Job) -> tuple[float, float]:
-    """Milliseconds of a training step and of the penalty behind it."""
-    if job.data.train is None:
-        raise SystemExit("the built-in data have a split to train on")
+def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A row a family, a column a way: the mean over seeds, and the least of them."""
+    yield "| network (whole) | " + " | ".join(WAYS) + " |"
+    yield "|---|" + "---|" * len(WAYS)
+    for family in FAMILIES:
+        own = [row for row in rows if row["family"] == family]
+        cells = [_cell([row for row in own if row["way"] == way]) for way in WAYS]
+        yield f"| {family} ({100 * np.mean([row['whole'] for row in own]):.1f}) | {' | '.join(cells)} |"
+
+
+def _cell(rows: Sequence[dict[str, Any]]) -> str:
+    reached = [100 * row["pruned"] for row in rows if "pruned" in row]
+    if len(reached) < len(rows):
+        return f"fails: {next(row['failed'] for row in rows if 'failed' in row)}"
+    return f"{np.mean(reached):.1f} % ({min(reached):.1f} at least)"
+
+
+def overhead(subject: Subject) -> str:
+    """Medians of a training step and of the penalty behind it, in milliseconds."""
+    model, train = subject.model, subject.job.data.train
+    assert train is not None
     module = copy.deepcopy(model.module).train()
     channels = channel_graph(trace(module, model.input_shape))
     names = torch.cat([group.classes for group in channels.prunable])
     groups = Groups(module, channels.slots, names)
     penalty = GroupLasso(groups, groups.norms(), 1e-6)
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
-    images, targets = next(iter(batches(job.data.train, 64, rng=np.random.default_rng(0), augment=True)))
+    images, targets = next(iter(batches(train, 64, rng=np.random.default_rng(0), augment=True)))
     steps, penalties = [], []
     for step in range(STEPS):
         start = time.perf_counter()
@@ -61,46 +99,42 @@ def overhead(model: Model, job: Job) -> tuple[float, float]:
         penalty(step + 1, STEPS)
         steps.append(1000 * (between - start))
         penalties.append(1000 * (time.perf_counter() - between))
-    return statistics.median(steps), statistics.median(penalties)
+    whole, added = statistics.median(steps), statistics.median(penalties)
+    return f"{_named(model)}: a step {whole:.1f} ms, the penalty {added:.2f} ms: {added / whole:.1%}"
+
+
+def _named(model: Model) -> str:
+    return f"{model.name} at {model.input_shape[-1]}"
 
 
 def main(
-    model: Annotated[str, typer.Option()] = "mobilenetv1",
-    width: Annotated[float, typer.Option()] = 0.5,
-    macs: Annotated[float, typer.Option()] = 0.5,
-    epochs: Annotated[int, typer.Option()] = 8,
+    *,
+    family: Annotated[list[str] | None, typer.Option()] = None,
+    results: Annotated[Path, typer.Option()] = Path("runs/channel-sparsity.jsonl"),
+    page: Annotated[Path, typer.Option()] = Path("docs/pruning.md"),
+    write: Annotated[bool, typer.Option(help="Put the table into the page, and train nothing")] = False,
+    measure: Annotated[bool, typer.Option("--overhead", help="Time training steps instead")] = False,
 ) -> None:
-    """Print one line for each way."""
-    torch.set_num_threads(1)
-    job = resolve(
-        Request(model=model, target="host", recipe="prune-int8", width=width, input_size=32, threads=1)
-    )
-    start = baseline(job, Silent())
-    prune = PruneOptions(kind="prune", macs=macs)
-    context = Context(
-        data=job.data,
-        target=job.target,
-        baseline=start,
-        accuracy_floor=None,
-        seed=0,
-        torch_device="cpu",
-        progress=Silent(),
-        measured_accuracy=lambda _: None,
-        file_bytes=lambda _: 0,
-        next_prune=prune,
-    )
-    step, penalty = overhead(start, job)
-    print(f"{model} × {width:g}, {macs:g} of the MACs, {epochs} epochs of sparsity, no recovery")
-    print(f"a step {step:.1f} ms, the penalty {penalty:.2f} ms: {penalty / step:.1%}")
-    print(f"{'baseline':24} {accuracy(start, job):7.2%}")
-    print(f"{'pruned':24} {accuracy(stage(prune).apply(start, context), job):7.2%}")
-    for name in ("growing", "batch-norm"):
-        options = SparsifyOptions(kind="sparsify", pattern="channel", penalty=name, epochs=epochs)
-        ready = stage(options).apply(start, context)
-        pruned = stage(prune).apply(ready, context)
-        print(
-            f"{name + ', pruned':24} {accuracy(pruned, job):7.2%}   (not pruned yet: {accuracy(ready, job):.2%})"
-        )
+    """Do what the results lack of these families (all, if none is named)."""
+    if measure:
+        print(overhead(opened("mobilenetv2", 0, Said())))
+        return
+    results.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    if write:
+        text = "\n".join(table(rows))
+        before, _, rest = page.read_text().partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        print(text)
+        return
+    done = {(row["family"], row["seed"]) for row in rows}
+    for name in family or FAMILIES:
+        for seed in SEEDS:
+            found = list(study(name, seed)) if (name, seed) not in done else []
+            with results.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in found)
+            for row in found:
+                print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

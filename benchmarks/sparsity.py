@@ -177,13 +177,15 @@ def overhead(steps: int = 30) -> str:
 
 
 def main(
+    *,
     family: Annotated[list[str] | None, typer.Option()] = None,
+    seeds: Annotated[list[int] | None, typer.Option("--seed")] = None,
     results: Annotated[Path, typer.Option()] = Path("runs/sparsity.jsonl"),
     page: Annotated[Path, typer.Option()] = Path("docs/sparsity.md"),
     write: Annotated[bool, typer.Option(help="Put the table into the page, and train nothing")] = False,
     measure: Annotated[bool, typer.Option("--overhead", help="Time training steps instead")] = False,
 ) -> None:
-    """Do what the results lack of these families (all, if none is named)."""
+    """Do what the results lack of these families and seeds (all, if none is named)."""
     if measure:
         print(overhead())
         return
@@ -197,7 +199,7 @@ def main(
         return
     done = {(row["family"], row["seed"], row["method"], row["share"]) for row in rows}
     for name in family or FAMILIES:
-        for seed in SEEDS:
+        for seed in seeds or SEEDS:
             every = [(method, share) for method in (*METHODS, THEIRS) for share in SHARES]
             wanted = [each for each in every if (name, seed, *each) not in done]
             for row in study(name, seed, wanted) if wanted else ():
