@@ -1,35 +1,40 @@
-"""One training loop for all that trains: the baseline, recovery, quantization-aware training."""
+"""One way to train for all that trains: the baseline, recovery, quantization-aware training."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgekit.data.batching import batches
+from edgekit.data.batching import batch_sizes, batches
 from edgekit.data.split import Data, Split
-from edgekit.errors import InputError
+from edgekit.errors import EdgekitError, InputError
 from edgekit.model import Task
-from edgekit.progress import Progress
+from edgekit.progress import Progress, Silent
 from edgekit.recipe import MixedPrecision, RateSchedule
-from edgekit.stages.averaging import WeightAverage
-from edgekit.stages.features import Features, Survivors, match_features, outputs_of
+from edgekit.stages import RejectedError
+from edgekit.stages.crew import Crew, crew_for, launched, together
+from edgekit.stages.features import Survivors
 from edgekit.stages.judging import Best, Judge, held_out
-from edgekit.stages.losses import Loss, distillation_loss, loss_of
-from edgekit.stages.passes import on_device, on_host, outputs, pictures_on, recalibrate, score
-from edgekit.stages.precision import precision
-from edgekit.stages.schedule import schedule
+from edgekit.stages.loop import Loop, lesson_of, needs_adaptive
+from edgekit.stages.losses import Loss, loss_of
+from edgekit.stages.passes import on_device, on_host, outputs, recalibrate, score
 
-__all__ = ["Penalty", "Training", "needs_adaptive", "on_device", "outputs", "recalibrate", "score", "train"]
-
-ADAM_SHARE, ADAM_DECAY, CLIP = 0.02, 0.01, 1.0
-"""AdamW's rate as a share of what a recipe asks of SGD, its decay, and the norm that gradients are clipped to."""
-MATCHED_ON = 64
-"""Pictures that layers are matched on, and the scale of their features is taken from."""
+__all__ = [
+    "Penalty",
+    "Trained",
+    "Training",
+    "needs_adaptive",
+    "on_device",
+    "outputs",
+    "recalibrate",
+    "score",
+    "train",
+]
 
 Penalty = Callable[[int, int], None]
 """What is done to the weights, in place, after step `n` (from 1) of `steps`."""
@@ -96,31 +101,71 @@ def train(
     The same seed, data and machine give the same weights. Raises `InputError` when the loss stops being finite,
     `RejectedError` where no features can be matched.
     """
-    if data.train is None or data.train.targets is None:
-        raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
-    split, judge = _judged(data.train, how)
-    torch.manual_seed(how.seed)
-    rng = np.random.default_rng(how.seed)
-    on_device(module, how.device)
-    steps = math.ceil(len(split) / how.batch_size)
-    lesson = None if teacher is None else _lesson(module, teacher, survivors, how, split)
-    loop = _Loop(module, how, steps, lesson, masks=masks or {}, penalty=penalty)
-    epoch = 0
-    with progress.task(how.title, how.epochs * steps) as advance:
-        for epoch in range(1, how.epochs + 1):
-            for images, targets in batches(split, how.batch_size, rng=rng, augment=True):
-                loss = loop.step(pictures_on(images, how.device), torch.from_numpy(targets).to(how.device))
-                advance(note=f"epoch {epoch}/{how.epochs}, loss {loss:.3f}")
-            if judge and judge.look(epoch, loop.result) and epoch < how.epochs:
-                said = f"stopped after {epoch} of {how.epochs} epochs, loss {loss:.3f}"
-                advance((how.epochs - epoch) * steps, note=said)
-                break
-    if judge:
-        judge.keep(module)
-    elif loop.average:
-        loop.average.keep()
-    on_host(module)
-    return Trained(epoch, judge.best if judge else None)
+    work = Work(module, how, data.sha256, teacher, survivors, masks or {}, penalty)
+    return work.done(data, progress, crew_for(module, work, how.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """All that a process must know to take part in a training, but the pictures."""
+
+    module: nn.Module
+    how: Training
+    data_sha256: str
+    teacher: nn.Module | None
+    survivors: tuple[Survivors, Survivors]
+    masks: Mapping[str, Tensor]
+    penalty: Penalty | None
+
+    def done(self, data: Data, progress: Progress, crew: Crew) -> Trained:
+        """Train as `train` says, together with the other processes of the crew."""
+        module, how = self.module, self.how
+        split, judge = _judged(self._labelled(data, crew), how)
+        torch.manual_seed(how.seed + crew.rank)  # what drops out at random is not the same in each process
+        rng = np.random.default_rng(how.seed)
+        on_device(module, how.device)
+        sizes = batch_sizes(len(split), how.batch_size)
+        teacher = self.teacher
+        lesson = None if teacher is None else lesson_of(module, teacher, self.survivors, how, split)
+        loop = Loop(module, how, len(sizes), crew, lesson=lesson, masks=self.masks, penalty=self.penalty)
+        epoch = 0
+        with progress.task(how.title, how.epochs * len(sizes)) as advance:
+            for epoch in range(1, how.epochs + 1):
+                parts = batches(split, how.batch_size, rng=rng, augment=True, part=(crew.rank, crew.size))
+                for size, (images, targets) in zip(sizes, parts, strict=True):
+                    loss = loop.step(images, targets, size)
+                    advance(note=f"epoch {epoch}/{how.epochs}, loss {loss:.3f}")
+                if judge is None:
+                    continue
+                enough = judge.look(epoch, loop.result) if crew.rank == 0 else None
+                if crew.agreed(enough) and epoch < how.epochs:
+                    said = f"stopped after {epoch} of {how.epochs} epochs, loss {loss:.3f}"
+                    advance((how.epochs - epoch) * len(sizes), note=said)
+                    break
+        crew.free()
+        return self._kept(epoch, judge, loop)
+
+    def _labelled(self, data: Data, crew: Crew) -> Split:
+        """The pictures to train on; raises `InputError` where there are none, or too few in a batch for all."""
+        how = self.how
+        if data.train is None or data.train.targets is None:
+            raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
+        least = min(batch_sizes(len(data.train), how.batch_size))
+        if least < crew.size:
+            raise InputError(
+                f"{how.title}: {crew.size} processes share batches of {least} pictures",
+                hint="launch fewer processes, or give a larger batch_size",
+            )
+        return data.train
+
+    def _kept(self, epochs: int, judge: Judge | None, loop: Loop) -> Trained:
+        """The network with the weights that are kept, in the first process."""
+        if judge and judge.best:
+            judge.keep(self.module)
+        elif loop.average:
+            loop.average.keep()
+        on_host(self.module)
+        return Trained(epochs, judge.best if judge else None)
 
 
 def _judged(train: Split, how: Training) -> tuple[Split, Judge | None]:
@@ -131,127 +176,40 @@ def _judged(train: Split, how: Training) -> tuple[Split, Judge | None]:
     return rest, Judge(how.task, rest, apart, how.device, how.patience)
 
 
-@dataclass(frozen=True, eq=False)
-class _Lesson:
-    """A teacher where it teaches, and the features that are matched, if any."""
+def follow(data: Data, device: str) -> None:
+    """In every process of a launch but the first: take part in each training until the first one is done.
 
-    module: nn.Module
-    features: Features | None
-
-
-def _lesson(
-    module: nn.Module,
-    teacher: nn.Module,
-    survivors: tuple[Survivors, Survivors],
-    how: Training,
-    split: Split,
-) -> _Lesson:
-    on_device(teacher, how.device).eval()
-    if not how.features:
-        return _Lesson(teacher, None)
-    images = pictures_on(split.images(np.arange(min(len(split), MATCHED_ON))), how.device)
-    modes = [(layer, layer.training) for layer in module.modules()]
-    features = match_features(module, teacher, survivors, images)
-    for layer, training in modes:
-        layer.training = training
-    return _Lesson(teacher, features)
-
-
-class _Loop:
-    def __init__(
-        self,
-        module: nn.Module,
-        how: Training,
-        steps_per_epoch: int,
-        lesson: _Lesson | None,
-        *,
-        masks: Mapping[str, Tensor],
-        penalty: Penalty | None,
-    ) -> None:
-        self.module, self.how, self.lesson = module, how, lesson
-        self.penalty, self.steps, self.done = penalty, how.epochs * steps_per_epoch, 0
-        parameters = dict(module.named_parameters())
-        self.masked = [(parameters[name], mask.to(how.device)) for name, mask in masks.items()]
-        self.optimizer = _optimizer(list(parameters.values()), how)
-        self.schedule = schedule(
-            how.schedule,
-            self.optimizer,
-            epochs=how.epochs,
-            steps_per_epoch=steps_per_epoch,
-            warm_up=how.warm_up,
-        )
-        self.average = None if how.ema is None else WeightAverage(module, how.ema)
-        self.precision = precision(how.mixed_precision, how.device)
-        self.scaler = self.precision.scaler()
-
-    @property
-    def result(self) -> nn.Module:
-        """What would be kept if training ended now."""
-        return self.average.module if self.average else self.module
-
-    def step(self, images: Tensor, targets: Tensor) -> float:
-        loss = self._loss(images, targets)
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"{self.how.title}: the loss is no longer finite",
-                hint="a smaller learning rate in the recipe, or look for NaN in the data",
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if self.how.adaptive:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.module.parameters(), CLIP)
-        self._update()
-        self.done += 1
-        with torch.no_grad():
-            if self.penalty is not None:
-                self.penalty(self.done, self.steps)
-            for parameter, mask in self.masked:
-                parameter.mul_(mask)
-        if self.average:
-            self.average.update()
-        return float(loss.detach())
-
-    def _update(self) -> None:
-        scale = self.scaler.get_scale()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.scaler.get_scale() >= scale:  # else float16 overflowed, and the step was left out
-            self.schedule.step()
-
-    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
-        features = self.lesson.features if self.lesson else None
-        with self.precision.autocast(), outputs_of(self.module, features.matches if features else ()) as own:
-            logits = self.module(images).float()
-        hard = self.how.loss(logits, targets, 0.0 if self.lesson else self.how.label_smoothing)
-        if self.lesson is None:
-            return hard
-        teacher = self.lesson.module
-        with (
-            torch.no_grad(),
-            self.precision.autocast(),
-            outputs_of(teacher, features.matches if features else ()) as theirs,
-        ):
-            soft = teacher(images).float()
-        share = self.how.distillation
-        loss = (1 - share) * hard + share * distillation_loss(logits, soft, self.how.temperature)
-        return loss + self.how.features * features.loss(own, theirs) if features else loss
-
-
-def needs_adaptive(module: nn.Module) -> bool:
-    """Whether no batch norm makes a network indifferent to the scale of its weights, as the recipes' SGD wants it.
-
-    SqueezeNet's last ReLU dies under it: 10 % on digits, 97 % with AdamW (Loshchilov and Hutter 2019).
+    `data` is what the first one has. What goes wrong in a training goes wrong in all, and the first one tells.
     """
-    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules())
+    crew = together(device)
+    crew.gathered(data.sha256)
+    while isinstance(work := crew.received(), Work):
+        with suppress(EdgekitError, RejectedError):
+            work.done(data, Silent(), crew)
+    crew.leave()
 
 
-def _optimizer(parameters: list[nn.Parameter], how: Training) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [value for value in parameters if value.dim() > 1], "weight_decay": how.weight_decay},
-        {"params": [value for value in parameters if value.dim() <= 1], "weight_decay": 0.0},
-    ]
-    if how.adaptive:
-        groups[0]["weight_decay"] = ADAM_DECAY
-        return torch.optim.AdamW(groups, lr=ADAM_SHARE * how.learning_rate)
-    return torch.optim.SGD(groups, lr=how.learning_rate, momentum=0.9, nesterov=True)
+@contextmanager
+def leading(data: Data, device: str) -> Iterator[None]:
+    """In the first process of a launch: the others take part in what is trained inside the block, and leave behind it.
+
+    Alone, nothing happens. Raises `InputError` where the others have other pictures.
+    """
+    if not launched():
+        yield
+        return
+    crew = together(device)
+    every = crew.gathered(data.sha256)
+    try:
+        if len(set(every)) > 1:
+            others = [str(rank) for rank, found in enumerate(every) if found != data.sha256]
+            raise InputError(
+                f"process {', '.join(others)} of {crew.size} has other pictures than the first",
+                hint="the same --data on every machine",
+            )
+        yield
+    except EdgekitError:
+        crew.send(None)
+        raise
+    crew.send(None)
+    crew.leave()

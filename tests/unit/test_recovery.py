@@ -23,7 +23,7 @@ from edgekit.metrics import Score
 from edgekit.model import Model
 from edgekit.progress import Silent
 from edgekit.recipe import PruneOptions, RecoverOptions, SparsifyOptions, load_recipe
-from edgekit.stages import judging, passes, stage, training
+from edgekit.stages import judging, loop, passes, stage, training
 from edgekit.stages.averaging import WeightAverage
 from edgekit.stages.judging import held_out
 from edgekit.stages.precision import Precision, precision
@@ -99,7 +99,7 @@ def test_zeros_of_a_pattern_stay_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if half:
-        monkeypatch.setattr(training, "precision", halved(half))
+        monkeypatch.setattr(loop, "precision", halved(half))
     found = recovered(sparse, whole, **options)
     assert found.sparsity
     for layer in found.sparsity:
@@ -115,7 +115,7 @@ def test_half_precision_trains_nearly_the_same_float32_weights(
 ) -> None:
     full = state(recovered(whole, whole))
     for half in HALVES:
-        monkeypatch.setattr(training, "precision", halved(half))
+        monkeypatch.setattr(loop, "precision", halved(half))
         found = state(recovered(whole, whole))
         differences = []
         for name, value in found.items():
