@@ -23,6 +23,7 @@ from edgekit.stages.judging import Best, Judge, held_out
 from edgekit.stages.loop import Loop, lesson_of, needs_adaptive
 from edgekit.stages.losses import Loss, loss_of
 from edgekit.stages.passes import on_device, on_host, outputs, recalibrate, score
+from edgekit.stages.repeatable import repeatable
 
 __all__ = [
     "Penalty",
@@ -129,7 +130,7 @@ class Work:
         lesson = None if teacher is None else lesson_of(module, teacher, self.survivors, how, split)
         loop = Loop(module, how, len(sizes), crew, lesson=lesson, masks=self.masks, penalty=self.penalty)
         epoch = 0
-        with progress.task(how.title, how.epochs * len(sizes)) as advance:
+        with repeatable(), progress.task(how.title, how.epochs * len(sizes)) as advance:
             for epoch in range(1, how.epochs + 1):
                 parts = batches(split, how.batch_size, rng=rng, augment=True, part=(crew.rank, crew.size))
                 for size, (images, targets) in zip(sizes, parts, strict=True):
