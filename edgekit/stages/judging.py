@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit.data.split import Chosen, cut
-from edgekit.errors import InputError
+from edgekit.stages import RejectedError
 from edgekit.stages.passes import outputs, recalibrate, score
 
 if TYPE_CHECKING:
@@ -23,16 +23,15 @@ def held_out(split: Split, share: float) -> tuple[Split, Split]:
     """A labelled training split without a share of each class, and that share; of masks, without a share of all.
 
     The cut knows no seed. Neither the test split nor the one that decisions are taken on has a part in it.
-    Raises `InputError` where one side would be empty.
+    Raises `RejectedError` where nothing would be left to train on.
     """
     assert split.targets is not None
     classes = split.targets if split.targets.ndim == 1 else np.zeros(len(split), dtype=np.int64)
     keys = [index.to_bytes(8, "little") for index in range(len(split))]
     rest, judged = cut(keys, classes, np.arange(len(split)), share)
     if not len(rest):
-        raise InputError(
-            f"held_out = {share:g} takes all {len(split)} training pictures: at least one of each class",
-            hint="give more pictures, or leave held_out out of the recipe",
+        raise RejectedError(
+            f"held_out = {share:g} takes all {len(split)} training pictures: at least one of each class"
         )
     return Chosen(split, rest), Chosen(split, judged)
 

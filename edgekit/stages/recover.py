@@ -40,7 +40,8 @@ class Recover:
     def apply(self, model: Model, context: Context) -> Model:
         """The fine-tuned model; zeros of its sparsity patterns stay zero.
 
-        Raises `RejectedError` where no labelled pictures are there to train on, or no features can be matched.
+        Raises `RejectedError` where no labelled pictures are there to train on or to hold out, or no features can be
+        matched.
         """
         data, options = context.data, self.options
         if data.val is None or data.train is None or not data.labelled:

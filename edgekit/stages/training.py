@@ -100,7 +100,7 @@ def train(
     network and of its teacher (see `Model`). What is kept is the last epoch, or with `held_out` the best; of the
     weights, or with `ema` of their average. Batch-norm statistics fit no average: the caller takes them anew.
     The same seed, data and machine give the same weights. Raises `InputError` when the loss stops being finite,
-    `RejectedError` where no features can be matched.
+    `RejectedError` where no features can be matched, or too few pictures are there to hold any out.
     """
     work = Work(module, how, data.sha256, teacher, survivors, masks or {}, penalty)
     return work.done(data, progress, crew_for(module, work, how.device))

@@ -23,7 +23,7 @@ from edgekit.metrics import Score
 from edgekit.model import Model
 from edgekit.progress import Silent
 from edgekit.recipe import PruneOptions, RecoverOptions, SparsifyOptions, load_recipe
-from edgekit.stages import judging, loop, passes, stage, training
+from edgekit.stages import RejectedError, judging, loop, passes, stage, training
 from edgekit.stages.averaging import WeightAverage
 from edgekit.stages.judging import held_out
 from edgekit.stages.precision import Precision, precision
@@ -246,7 +246,7 @@ def test_masks_are_cut_without_their_classes() -> None:
 
 
 def test_too_few_pictures_to_hold_any_out(whole: Model) -> None:
-    with pytest.raises(InputError, match=r"held_out = 0\.1 takes all 2 training pictures"):
+    with pytest.raises(RejectedError, match=r"held_out = 0\.1 takes all 2 training pictures"):
         recovered(whole, whole, pictures(2), held_out=0.1)
 
 

@@ -30,6 +30,7 @@ from edgekit.stages.features import Features, match_features, outputs_of
 from edgekit.stages.pruning import prune
 from edgekit.stages.shrinkage import Groups
 from edgekit.zoo import build
+from edgekit.zoo.program import built, exported
 
 DATA = pictures(48)
 
@@ -129,6 +130,12 @@ def test_features_where_nothing_matches_are_rejected(whole: Model) -> None:
     other = model_of(Shuffled, side=8)
     with pytest.raises(RejectedError, match="features: no layer of the network is known"):
         recovered(whole, other, features=1.0)
+
+
+def test_a_graph_has_no_layers_to_match(whole: Model) -> None:
+    graph = replace(whole, module=built(exported(whole.module, (2, 3, 8, 8))))
+    with pytest.raises(RejectedError, match="features: no layer of the network is known"):
+        recovered(graph, graph, features=1.0, epochs=1)
 
 
 @given(st.lists(st.integers(0, 50), unique=True))
