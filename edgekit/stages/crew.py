@@ -137,6 +137,11 @@ class Together:
         torch.distributed.broadcast_object_list([packed], src=0, group=self._talk)
         return True
 
+    def dismiss(self) -> None:
+        """From the first process: nothing more is trained."""
+        self.send(None)
+        self.leave()
+
     def received(self) -> object:
         """In the others: what the first process of this launch sent, and no one else can."""
         packed: list[bytes | None] = [None]

@@ -210,7 +210,6 @@ def leading(data: Data, device: str) -> Iterator[None]:
             )
         yield
     except EdgekitError:
-        crew.send(None)
+        crew.dismiss()
         raise
-    crew.send(None)
-    crew.leave()
+    crew.dismiss()
