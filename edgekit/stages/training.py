@@ -102,7 +102,7 @@ def train(
     The same seed, data and machine give the same weights. Raises `InputError` when the loss stops being finite,
     `RejectedError` where no features can be matched, or too few pictures are there to hold any out.
     """
-    work = Work(module, how, data.sha256, teacher, survivors, masks or {}, penalty)
+    work = Work(module, how, teacher, survivors, masks or {}, penalty)
     return work.done(data, progress, crew_for(module, work, how.device))
 
 
@@ -112,7 +112,6 @@ class Work:
 
     module: nn.Module
     how: Training
-    data_sha256: str
     teacher: nn.Module | None
     survivors: tuple[Survivors, Survivors]
     masks: Mapping[str, Tensor]
@@ -121,11 +120,11 @@ class Work:
     def done(self, data: Data, progress: Progress, crew: Crew) -> Trained:
         """Train as `train` says, together with the other processes of the crew."""
         module, how = self.module, self.how
-        split, judge = _judged(self._labelled(data, crew), how)
+        split, judge = _judged(_labelled(data, how), how)
+        sizes = _sizes(split, how, crew)
         torch.manual_seed(how.seed + crew.rank)  # what drops out at random is not the same in each process
         rng = np.random.default_rng(how.seed)
         on_device(module, how.device)
-        sizes = batch_sizes(len(split), how.batch_size)
         teacher = self.teacher
         lesson = None if teacher is None else lesson_of(module, teacher, self.survivors, how, split)
         loop = Loop(module, how, len(sizes), crew, lesson=lesson, masks=self.masks, penalty=self.penalty)
@@ -146,19 +145,6 @@ class Work:
         crew.free()
         return self._kept(epoch, judge, loop)
 
-    def _labelled(self, data: Data, crew: Crew) -> Split:
-        """The pictures to train on; raises `InputError` where there are none, or too few in a batch for all."""
-        how = self.how
-        if data.train is None or data.train.targets is None:
-            raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
-        least = min(batch_sizes(len(data.train), how.batch_size))
-        if least < crew.size:
-            raise InputError(
-                f"{how.title}: {crew.size} processes share batches of {least} pictures",
-                hint="launch fewer processes, or give a larger batch_size",
-            )
-        return data.train
-
     def _kept(self, epochs: int, judge: Judge | None, loop: Loop) -> Trained:
         """The network with the weights that are kept, in the first process."""
         if judge and judge.best:
@@ -167,6 +153,24 @@ class Work:
             loop.average.keep()
         on_host(self.module)
         return Trained(epochs, judge.best if judge else None)
+
+
+def _labelled(data: Data, how: Training) -> Split:
+    """The pictures to train on; raises `InputError` where there are none."""
+    if data.train is None or data.train.targets is None:
+        raise InputError(f"{how.title} needs labelled pictures, and {data.name} has none")
+    return data.train
+
+
+def _sizes(split: Split, how: Training, crew: Crew) -> list[int]:
+    """Of all batches of an epoch; raises `InputError` where one has too few pictures for all processes."""
+    sizes = batch_sizes(len(split), how.batch_size)
+    if min(sizes) < crew.size:
+        raise InputError(
+            f"{how.title}: {crew.size} processes share batches of {min(sizes)} pictures",
+            hint="launch fewer processes, or give a larger batch_size",
+        )
+    return sizes
 
 
 def _judged(train: Split, how: Training) -> tuple[Split, Judge | None]:

@@ -83,7 +83,7 @@ def test_each_option_changes_the_result_and_a_seed_repeats_it(
 HALVES = (torch.float16, torch.bfloat16)
 
 
-def halved(half: torch.dtype) -> Any:
+def halved(half: torch.dtype | None) -> Any:
     return lambda _, device: Precision(device, half)
 
 
@@ -290,3 +290,25 @@ def test_progress_tells_the_loss_and_where_it_stopped(
     said = capsys.readouterr()
     assert said.out == ""
     assert "stopped after 2 of 4 epochs, loss " in said.err
+
+
+def test_gradients_are_clipped_as_they_are_not_as_they_were_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of float16's scaled gradients, the norm would be thousands of times too large."""
+    start = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+    norms, moved = [], []
+    real = nn.utils.clip_grad_norm_
+
+    def watched(*rest: Any) -> Tensor:
+        norms.append(found := real(*rest))
+        return found
+
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", watched)
+    how = training.Training("classification", 1, 0.1, 16, 0, "cpu", "t", adaptive=True)
+    for half in (None, torch.float16):
+        monkeypatch.setattr(loop, "precision", halved(half))
+        network = copy.deepcopy(start)
+        training.train(network, DATA, how, Silent())
+        moved.append(network.get_parameter("1.weight").detach() - start.get_parameter("1.weight").detach())
+    full, scaled = torch.stack(norms).chunk(2)
+    assert torch.allclose(full, scaled, rtol=0.05)
+    assert torch.allclose(moved[0], moved[1], atol=0.1 * float(moved[0].abs().max()))
