@@ -21,7 +21,7 @@ def survivors_after(
     parameters = dict(module.named_parameters())
     found = dict(before)
     for (name, axis), taken in places.items():
-        if axis == 0 and name in parameters:
+        if axis == 0 and name in parameters and name.endswith(".weight"):
             width = len(parameters[name])
             starts = torch.arange(len(taken))[:, None] * (width // len(taken))
             given = torch.tensor(indices_of(before[name])) if name in before else torch.arange(width)
