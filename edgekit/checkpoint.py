@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ class Structure(Frozen):
     preprocessing: Preprocessing
     labels: tuple[str, ...]
     sparsity: dict[str, str]
+    survivors: dict[str, str] = Field(default_factory=dict)
     quantization: Quantization | None
     lineage: tuple[Event, ...]
 
@@ -54,6 +55,7 @@ def save_model(model: Model, folder: Path) -> None:
         preprocessing=model.preprocessing,
         labels=model.labels,
         sparsity=dict(model.sparsity),
+        survivors=dict(model.survivors),
         quantization=model.quantization,
         lineage=model.lineage,
     )

@@ -95,6 +95,8 @@ class Model:
     labels: tuple[str, ...]
     source: Source
     sparsity: Mapping[str, str] = field(default_factory=dict)
+    survivors: Mapping[str, str] = field(default_factory=dict)
+    """Of pruned layers: weight → its output channels, as numbers of the unpruned network's; see `graph/kept.py`."""
     quantization: Quantization | None = None
     lineage: tuple[Event, ...] = ()
 

@@ -157,6 +157,11 @@ class PruneOptions(Frozen):
         return {name: value for name, value in given.items() if value is not None} or HALF
 
 
+RateSchedule = Literal["one-cycle", "cosine"]
+"""How the learning rate goes; see `stages/schedule.py`."""
+MixedPrecision = Literal["off", "auto"]
+
+
 class RecoverOptions(Frozen):
     """Fine-tuning with distillation from the unpruned network; see `stages/recover.py`."""
 
@@ -167,7 +172,36 @@ class RecoverOptions(Frozen):
     distillation: float = Field(default=0.5, ge=0, le=1)
     """Weight of the teacher's soft labels in the loss; the rest is cross-entropy on the true ones."""
     temperature: float = Field(default=2.0, gt=0)
+    features: float = Field(default=0.0, ge=0)
+    """Weight of the difference between the layers' outputs and those of the same channels of the teacher."""
+    schedule: RateSchedule = "one-cycle"
+    warm_up: float | None = Field(default=None, ge=0)
+    """Epochs in which the rate rises to `learning_rate`; by default a fifth of a one-cycle schedule, none of cosine."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """How much of the weights' moving average each step leaves; the average is what is kept."""
+    held_out: float | None = Field(default=None, gt=0, le=0.5)
+    """The share of the training pictures that each epoch is judged on; the best one's weights are kept."""
+    patience: int | None = Field(default=None, ge=1)
+    """Training ends after so many epochs without a better one on the pictures held out."""
+    mixed_precision: MixedPrecision = "off"
+    """`auto`: bfloat16 or float16 where the device is a GPU; CPUs train in float32."""
     counts: tuple[Gain, ...] = ("accuracy",)
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Self:
+        if self.patience is not None and self.held_out is None:
+            raise ValueError(
+                "patience has nothing to judge epochs on: give held_out, a share of the training pictures such as 0.05"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _comes_to_its_peak(self) -> Self:
+        if self.warm_up is not None and self.warm_up >= self.epochs:
+            raise ValueError(
+                f"warm_up = {self.warm_up:g} leaves nothing of {self.epochs} epochs at the full rate"
+            )
+        return self
 
 
 class QuantizeOptions(Frozen):

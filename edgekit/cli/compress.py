@@ -37,7 +37,8 @@ def compress(
     with output(as_json=as_json) as sink:
         from edgekit.cli.stage_table import print_report
         from edgekit.pipeline import compress as run
-        from edgekit.pipeline import resolve
+        from edgekit.pipeline import follow, resolve
+        from edgekit.stages.crew import follows
 
         request = Request(
             model=model,
@@ -61,6 +62,9 @@ def compress(
             max_latency_ms=max_latency,
             max_macs=max_macs,
         )
+        if follows():
+            follow(resolve(request))
+            return
         progress = shown()
         done = run(resolve(request, progress), progress)
         report = done.report

@@ -65,6 +65,8 @@ def _message(error: BaseException, arguments: Sequence[str]) -> _Message:
 
 
 def _tell(message: _Message, *, as_json: bool) -> int:
+    if message.exit_code != BUG and int(os.environ.get("LOCAL_RANK", "0")) > 0:
+        return message.exit_code  # of several processes, the first on each machine tells what is wrong there
     try:
         if as_json:
             print_json({"error": asdict(message)}, sys.stdout)

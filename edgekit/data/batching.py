@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,13 +19,18 @@ SHIFT = 3 / 64
 
 
 def batches(
-    split: Split, batch_size: int, *, rng: np.random.Generator | None, augment: bool
+    split: Split,
+    batch_size: int,
+    *,
+    rng: np.random.Generator | None,
+    augment: bool,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Images, Targets]]:
     """All pictures of a labelled split once, as (images (n, C, H, W), targets (n,) or (n, H, W)).
 
     `rng` shuffles (None keeps the order) and draws the augmentation, in which masks move with their pictures.
     Batches are of equal size within one picture, `batch_size` at most: a last batch of one picture would break
-    batch norm's statistics.
+    batch norm's statistics. `part` (i, n): of each batch the i-th of n parts, as the whole would be shuffled and moved.
     Raises `InputError` where the split has no classes, `ValueError` for augmentation without `rng`.
     """
     if split.targets is None:
@@ -36,9 +41,10 @@ def batches(
         raise ValueError("augmentation draws from rng")
     order = np.arange(len(split)) if rng is None else rng.permutation(len(split))
     for indices in np.array_split(order, batch_count(len(split), batch_size)):
-        images, targets = split.images(indices), split.targets[indices]
+        own = np.array_split(np.arange(len(indices)), part[1])[part[0]]
+        images, targets = split.images(indices[own]), split.targets[indices[own]]
         if augment and rng is not None:
-            moves = drawn(images, rng, flips=split.flips)
+            moves = drawn(len(indices), images.shape[2:], rng, flips=split.flips).of(own)
             images = moves.applied(images)
             targets = moves.applied(targets) if targets.ndim == 3 else targets
         yield images, targets
@@ -47,6 +53,11 @@ def batches(
 def batch_count(samples: int, batch_size: int) -> int:
     """How many batches `batches` gives."""
     return max(1, -(-samples // batch_size))
+
+
+def batch_sizes(samples: int, batch_size: int) -> list[int]:
+    """How many pictures each of them has."""
+    return [len(each) for each in np.array_split(np.arange(samples), batch_count(samples, batch_size))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +70,15 @@ class Moves:
     lefts: Indices
     mirrored: npt.NDArray[np.bool_]
 
+    def of(self, pictures: Indices) -> Moves:
+        """Those of some of the batch's pictures."""
+        return replace(
+            self,
+            tops=self.tops[pictures],
+            lefts=self.lefts[pictures],
+            mirrored=self.mirrored[pictures],
+        )
+
     def applied(self, values: Pixelwise) -> Pixelwise:
         """Pictures (n, C, H, W) or masks (n, H, W), moved; where they move away, their edge is repeated."""
         height, width = values.shape[-2:]
@@ -70,9 +90,9 @@ class Moves:
         return result
 
 
-def drawn(images: Images, rng: np.random.Generator, *, flips: bool) -> Moves:
-    """Random shifts for pictures (n, C, H, W); with `flips`, half of them are mirrored."""
-    count, (height, width) = len(images), images.shape[2:]
+def drawn(count: int, size: tuple[int, ...], rng: np.random.Generator, *, flips: bool) -> Moves:
+    """Random shifts for so many pictures of (H, W) pixels; with `flips`, half of them are mirrored."""
+    height, width = size
     reach_y, reach_x = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
     return Moves(
         reach=(reach_y, reach_x),

@@ -70,6 +70,31 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
+class Chosen:
+    """The `Split` of some pictures of a labelled one."""
+
+    whole: Split
+    indices: Indices
+
+    @property
+    def targets(self) -> Targets | None:
+        """Those of the pictures chosen."""
+        return None if self.whole.targets is None else self.whole.targets[self.indices]
+
+    @property
+    def flips(self) -> bool:
+        """As of the whole."""
+        return self.whole.flips
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def images(self, indices: Indices) -> Images:
+        """Preprocessed pictures (n, C, H, W), float32."""
+        return self.whole.images(self.indices[indices])
+
+
+@dataclass(frozen=True, eq=False)
 class Data:
     """A data set in its parts; a part that it cannot give is None.
 
@@ -116,8 +141,10 @@ def normalise(pixels: Pixels, preprocessing: Preprocessing) -> Images:
     return (pixels.astype(np.float32) / np.float32(255) - mean) / std
 
 
-def cut(keys: Sequence[bytes], targets: Targets, indices: Indices) -> tuple[Indices, Indices]:
-    """Cut `indices` into what stays and what is held out: `HELD_OUT` of each class, at least one picture.
+def cut(
+    keys: Sequence[bytes], targets: Targets, indices: Indices, share: float = HELD_OUT
+) -> tuple[Indices, Indices]:
+    """Cut `indices` into what stays and what is held out: a share of each class, at least one picture.
 
     Pictures are ranked by the hash of their content (`keys`): the cut knows no seed and no library's
     generator, equal pictures fall on one side (but for those that meet the border), and new files hardly
@@ -126,7 +153,7 @@ def cut(keys: Sequence[bytes], targets: Targets, indices: Indices) -> tuple[Indi
     held_out: list[int] = []
     for target in np.unique(targets[indices]):
         ranked = shuffled(keys, indices[targets[indices] == target])
-        held_out.extend(ranked[: max(1, round(HELD_OUT * len(ranked)))].tolist())
+        held_out.extend(ranked[: max(1, round(share * len(ranked)))].tolist())
     chosen = np.sort(np.asarray(held_out, dtype=np.intp))
     return np.setdiff1d(indices, chosen), chosen
 

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from edgekit.errors import EdgekitError
 from edgekit.graph.channels import ChannelGraph
+from edgekit.graph.labels import Axis
 from edgekit.graph.masked import Masked
 from edgekit.graph.refit import finite_tensor, refit, set_tensor, tensor_of, tie
 from edgekit.graph.rewrite import copied, in_double, rewritten
@@ -32,6 +33,8 @@ class Removal(NamedTuple):
     """`masked_difference` of it, at most `TOLERANCE`."""
     rewritten: str
     """Empty where the module is of the original's class; else why it is its exported graph, with new sizes."""
+    places: Mapping[Axis, Tensor]
+    """Parameter axis → (blocks, entries), int64: what was taken of the original, in order."""
 
 
 def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor) -> Removal:
@@ -47,7 +50,7 @@ def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor) 
     pruned = cut(module, smaller)
     difference, why = _forward_difference(pruned, channels, expected)
     if difference <= TOLERANCE:
-        return Removal(pruned.train(module.training), difference, "")
+        return Removal(pruned.train(module.training), difference, "", smaller.places)
     graph = cut_graph(module, channels, smaller)
     difference = _difference(in_double(graph, graph), channels, expected)
     if not difference <= TOLERANCE:
@@ -55,7 +58,7 @@ def remove_channels(module: nn.Module, channels: ChannelGraph, removed: Tensor) 
             f"the pruned {type(module).__name__} differs from the masked original by {difference:.1e} (relative)",
             hint="the channel analysis missed a dependency of this network; nothing was changed",
         )
-    return Removal(graph, difference, why)
+    return Removal(graph, difference, why, smaller.places)
 
 
 def masked_difference(

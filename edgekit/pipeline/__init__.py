@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.pipeline.job import Job, resolve
-from edgekit.pipeline.run import Run, compress
+from edgekit.pipeline.run import Run, compress, follow
 from edgekit.request import Request
 
-__all__ = ["Job", "Request", "Run", "compress", "resolve"]
+__all__ = ["Job", "Request", "Run", "compress", "follow", "resolve"]

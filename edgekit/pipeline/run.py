@@ -25,6 +25,8 @@ from edgekit.recipe import Stage as Options
 from edgekit.recipe import trains_channels
 from edgekit.report import Report, Step, load_report
 from edgekit.stages import Context, RejectedError, stage
+from edgekit.stages.training import follow as train_along
+from edgekit.stages.training import leading
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ def compress(job: Job, progress: Progress | None = None) -> Run:
     """Run a job to its artifact and report, in the job's folder.
 
     Raises the errors of `edgekit.errors`; whatever ends it, the folder holds whole files only and can be
-    resumed. A missed budget is in `report.budget_failures`.
+    resumed. A missed budget is in `report.budget_failures`. The first of several processes runs it; the others
+    take part in its trainings with `follow`.
     """
     progress = progress or Silent()
-    with run_folder(job) as folder:
+    with leading(job.data, torch_device()), run_folder(job) as folder:
         if is_finished(folder.path):
             progress.say(f"{folder.path} holds a finished run")
             report = load_report(folder.path)
@@ -54,6 +57,11 @@ def compress(job: Job, progress: Progress | None = None) -> Run:
         for line in plan(job):
             progress.say(line)
         return Run(_Runner(job, folder, progress).run(), folder.path)
+
+
+def follow(job: Job) -> None:
+    """In every process of a launch but the first: train along until its run is over."""
+    train_along(job.data, torch_device())
 
 
 class _Runner:

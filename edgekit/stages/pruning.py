@@ -14,6 +14,7 @@ from edgekit.graph.channels import ChannelGraph, channel_graph
 from edgekit.graph.cost import Cost
 from edgekit.graph.counters import counter_of
 from edgekit.graph.importance import Evidence, importance
+from edgekit.graph.kept import survivors_after
 from edgekit.graph.protection import protect
 from edgekit.graph.surgery import Removal, remove_channels
 from edgekit.graph.trace import trace
@@ -150,7 +151,11 @@ class _Ranked:
         every = sum(len(group.classes) for group in channels.groups)
         summary = f"{len(choice.removed)} channels of {every} removed"
         event = Event(stage="prune", summary=summary, details=details)
-        pruned = replace(model.after(event, module=module, sparsity=sparsity), source=source)
+        pruned = replace(
+            model.after(event, module=module, sparsity=sparsity),
+            source=source,
+            survivors=survivors_after(model.survivors, model.module, removal.places),
+        )
         return Pruned(pruned, removal, channels, choice, unkept)
 
 

@@ -137,7 +137,7 @@ def test_augmented_pictures_are_shifted_and_mirrored_within_reach(flips: bool) -
         {view[..., ::-1].tobytes() for view in moved} if flips else set()
     )
     many = np.repeat(one, 600, axis=0)
-    result = drawn(many, np.random.default_rng(1), flips=flips).applied(many)
+    result = drawn(len(many), many.shape[2:], np.random.default_rng(1), flips=flips).applied(many)
     seen = {view.tobytes() for view in result}
     assert seen <= known
     assert len(seen) > 0.9 * len(known), "every shift occurs, to the edges"

@@ -17,6 +17,7 @@ from edgekit.model import Source
 from edgekit.progress import Silent
 from edgekit.recipe import PruneOptions, SparsifyOptions
 from edgekit.stages import stage
+from edgekit.stages.repeatable import repeatable
 from edgekit.stages.training import Training, needs_adaptive, recalibrate, train
 from edgekit.zoo import build
 
@@ -86,3 +87,12 @@ def test_zeros_and_cuts_leave_statistics_that_fit_them(options: SparsifyOptions 
     recalibrate(changed, data.train, "cpu")
     assert torch.equal(changed.get_buffer("2.running_var"), found)
     assert not torch.equal(start.module.get_buffer("2.running_var")[: len(found)], found)
+
+
+def test_cudnn_is_repeatable_while_it_trains_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    before = cudnn.deterministic, cudnn.benchmark
+    with repeatable():
+        assert (cudnn.deterministic, cudnn.benchmark) == (True, False)
+    assert (cudnn.deterministic, cudnn.benchmark) == before
