@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from edgekit.operators import FileOperator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from edgekit.exporters.layer_parity import LayerParity
     from edgekit.model import Model
@@ -39,7 +41,7 @@ def export(model: Model, target: Target, folder: Path) -> Written:
 
     Raises `MissingError` without openvino or onnx.
     """
-    openvino = optional.load("openvino", extra="openvino")
+    openvino = package()
     proto = to_proto(model, target.opset or DEFAULT_OPSET)
     network = openvino.Core().read_model(proto.SerializeToString())
     _simplify(network)
@@ -54,6 +56,15 @@ def export(model: Model, target: Target, folder: Path) -> Written:
         outputs=tensor_specs(proto.graph.output),
         files=(MODEL_FILE, WEIGHTS_FILE),
     )
+
+
+def package() -> ModuleType:
+    """OpenVINO without Intel's telemetry: on import that would report, from a process that it forks.
+
+    Raises `MissingError` where it is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return optional.load("openvino", extra="openvino")
 
 
 def _simplify(network: Any) -> None:
@@ -127,7 +138,7 @@ def operators(path: Path) -> tuple[FileOperator, ...]:
 
 
 def _read(path: Path) -> Any:
-    return optional.load("openvino", extra="openvino").Core().read_model(path)
+    return package().Core().read_model(path)
 
 
 def _layer(operator: Any, weight: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from edgekit import optional
 from edgekit.errors import InputError
 from edgekit.exporters.file_steps import (
     ACTIVATIONS,
@@ -21,6 +20,7 @@ from edgekit.exporters.file_steps import (
     same_padding,
     uncounted,
 )
+from edgekit.exporters.openvino import package
 from edgekit.graph.file_graph import FileGraph, Operation, Value
 
 _PLAIN = {
@@ -44,7 +44,7 @@ def file_graph(path: Path) -> FileGraph:
 
     Raises `MissingError` without openvino, `InputError` where it cannot be read, sizes are open or products unknown.
     """
-    openvino = optional.load("openvino", extra="openvino")
+    openvino = package()
     try:
         network = openvino.Core().read_model(path)
     except RuntimeError as error:

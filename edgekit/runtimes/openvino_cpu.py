@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Any
 
@@ -31,18 +32,22 @@ NOT_RUN = {"Input", "Output"}
 FUSED, BORDER = "undef", {"Parameter", "Result"}
 
 
-def version() -> str:
-    """The installed version, with its build."""
+def _openvino() -> Any:
+    """The package, without Intel's telemetry: on import that would report, from a process that it forks."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    return str(openvino.get_version())
+    return openvino
+
+
+def version() -> str:
+    """The installed version, with its build."""
+    return str(_openvino().get_version())
 
 
 def precisions() -> list[str]:
     """f32, and bf16 where the processor computes in it."""
-    import openvino
-
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ["f32", "bf16"] if "BF16" in capabilities else ["f32"]
 
 
@@ -52,8 +57,7 @@ class Session:
     COUNTED = False
 
     def __init__(self, path: str, threads: int, options: dict[str, str]) -> None:
-        import openvino
-
+        openvino = _openvino()
         config = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -122,3 +124,15 @@ def test_the_layer_that_departs_is_sought_in_the_graph_it_was_made_from(
 def test_a_layer_behind_an_index_is_counted_as_the_integer_one_it_is(tmp_path: Path) -> None:
     artifact = exported(quantized(Picked, TARGET), TARGET, tmp_path)
     assert integer_counts(artifact) == Counts(integer=3, weighted=3)
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        "from edgekit.exporters.openvino import package; package()",
+        "from edgekit.runtimes import openvino_cpu; openvino_cpu.version()",
+    ],
+)
+def test_nobody_is_told_that_openvino_was_imported(opened: str) -> None:
+    told = "import sys; assert 'openvino.tools.ovc.telemetry_stub' in sys.modules"
+    subprocess.run([sys.executable, "-c", f"{opened}; {told}"], check=True)
