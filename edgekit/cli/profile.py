@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.bench import Failure
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
+    from edgekit.pipeline.browsing import KnownAnswers
     from edgekit.pipeline.profiling import CostProfile
 
 Subject = Annotated[
@@ -101,6 +102,8 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         print_layers(console, cost.layers)
     if latency is not None:
         print_facts(console, _latency_facts(latency))
+        if (known := found.known_answers) is not None:
+            print_facts(console, {"known answers": _known(known)})
         print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
     if times is not None:
         from edgekit.cli.layer_table import print_layer_times
@@ -108,6 +111,13 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         console.print()
         print_layer_times(console, times)
     print_advice(console, found.advice, every=layers)
+
+
+def _known(known: "KnownAnswers") -> str:
+    return (
+        f"{known.inputs} of {known.inputs} within {known.tolerance:g} of {known.answered_by}'s here, "
+        f"off by {known.largest_difference:.2g} at most"
+    )
 
 
 def _told(rival: "Profile | Failure") -> str:
@@ -153,5 +163,6 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
 def _opening(latency: "Profile") -> str:
     """How long a user waits for the first answer, and what the process holds then."""
     load, first = (median(values) / 1e6 for values in (latency.load_ns, latency.first_ns))
-    memory = f", peak memory {human_bytes(max(latency.peak_rss_bytes))}" if latency.peak_rss_bytes else ""
+    peak = max(latency.peak_rss_bytes, default=0)
+    memory = f", peak memory {human_bytes(peak)}" if peak else ""
     return f"{load:.0f} ms to load, first inference {first:.2f} ms{memory}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +23,7 @@ from edgekit.graph.cost import Cost
 from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
+from edgekit.pipeline.browsing import KnownAnswers, opened, tell
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.place import Place, place_of
@@ -45,6 +46,8 @@ class CostProfile:
     """What was measured side by side with it: the network in other precisions."""
     layer_times: LayerTimes | None = None
     """Only where they were asked for and something was run."""
+    known_answers: KnownAnswers | None = None
+    """Where a browser was measured: that it answered right."""
     rooflines: tuple[Roofline, ...] = ()
     """The least time on the target, by precision: estimates."""
     advice: tuple[Advice, ...] = ()
@@ -64,6 +67,7 @@ class CostProfile:
             "latency": self.latency.summary() if self.latency else None,
             "rivals": rivals,
             "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
+            "known_answers": self.known_answers.model_dump(mode="json") if self.known_answers else None,
         }
 
 
@@ -123,6 +127,7 @@ class Measured:
     latency: Profile
     rivals: Mapping[str, Profile | Failure]
     layer_times: LayerTimes | None
+    known_answers: KnownAnswers | None = None
 
     @property
     def times_ns(self) -> dict[str, int]:
@@ -150,6 +155,7 @@ def _joined(name: str, goal: Target | None, static: Static | None, measured: Mea
         measured.latency if measured else None,
         measured.rivals if measured else {},
         measured.layer_times if measured else None,
+        measured.known_answers if measured else None,
         static.rooflines if static else (),
         static.advice(goal, measured.times_ns if measured else None) if static else (),
     )
@@ -169,6 +175,12 @@ class _Bench:
     def file(self, artifact: ArtifactFolder, layers: KnownLayers) -> Measured:
         """A shipped file: INT8 as it is, float in the fastest precision that its runtime has; and the others."""
         place = self._place(artifact)
+        with opened(place, artifact, self.threads, self.progress) as known:
+            found = self._measured(artifact, place, layers)
+            tell(place, found.latency, known)
+        return replace(found, known_answers=known)
+
+    def _measured(self, artifact: ArtifactFolder, place: Place, layers: KnownLayers) -> Measured:
         own = rivals = float_candidates(artifact, place.runtime, place.device)
         if artifact.manifest.precision == "int8":
             # The file remembers what its proxy was told, which another runtime may not know.

@@ -1,0 +1,101 @@
+// edgekit stands behind this page: it is asked what to do, and told what came of it.
+
+import {facts} from './facts.js';
+import {fetched, run} from './runner.js';
+import {alarm, busy, say} from './show.js';
+
+const ALIVE_MS = 2000;
+const RETRY_MS = 1000;
+const GIVE_UP_MS = 25_000;
+const KEPT = 4;
+
+const client = sessionStorage.client ??= Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');
+const files = new Map();
+let asleep;
+
+class Refused extends Error {}
+
+// Works until edgekit is done, and gives its summary; throws with a line for the user where it went away.
+export async function serve(backend) {
+  await post('hello', {facts: await facts()}, 'Another browser has this link already. Each link is for one: run the command again for this device.');
+  addEventListener('pagehide', () => navigator.sendBeacon('api/bye', JSON.stringify({client})));
+  const alive = setInterval(() => post('alive').catch(() => {}), ALIVE_MS);
+  await keepAwake();
+  say('Connected: waiting for edgekit');
+  for (let seen = 0; ;) {
+    const question = await post('next', {seen});
+    if (!question.number) continue;
+    seen = question.number;
+    const parts = question.do === 'run' ? await work(question, backend) : [];
+    await post('answer', {number: seen, facts: await facts(), parts});
+    if (question.do === 'done') {
+      clearInterval(alive);
+      await asleep?.release();
+      return question.summary;
+    }
+  }
+}
+
+async function work(question, backend) {
+  busy(true);
+  const given = await Promise.all(question.jobs.map(async job => ({
+    model: (await modelOf(job)).slice(0),
+    inputs: await fetched(`api/file/${job.inputs}`, {cache: 'no-store'}),
+  }))).catch(error => error);
+  if (given instanceof Error) {
+    return question.jobs.map(() => ({failure: 'error', reason: `the file did not arrive: ${given.message}`.slice(0, 290)}));
+  }
+  const parts = await run(question, given, backend, text => say(`${text[0].toUpperCase()}${text.slice(1)} …`));
+  return Promise.all(parts.map(told));
+}
+
+// A file is loaded once: blocks of a measurement have the same one.
+async function modelOf(job) {
+  if (!files.has(job.sha256)) {
+    if (files.size >= KEPT) files.clear();
+    files.set(job.sha256, await fetched(`api/file/${job.model}`, {cache: 'no-store'}));
+  }
+  return files.get(job.sha256);
+}
+
+async function told(part) {
+  return part.outputs ? {...part, outputs: await base64(part.outputs)} : part;
+}
+
+function base64(values) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(',') + 1));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(new Blob([values]));
+  });
+}
+
+// A connection that was cut may come back: what was to be said is said again, as long as edgekit waits.
+async function post(name, given = {}, refused = 'edgekit no longer speaks with this page.') {
+  const body = JSON.stringify({client, ...given});
+  for (const begin = performance.now(); ;) {
+    try {
+      const response = await fetch(`api/${name}`, {method: 'POST', body, cache: 'no-store'});
+      if (response.status === 409) throw new Refused(refused);
+      if (!response.ok) throw new Refused(`edgekit refused what this page said (${name}: ${response.status}).`);
+      if (name !== 'alive') alarm('');
+      return await response.json();
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      if (name === 'alive') return {};
+      if (performance.now() - begin > GIVE_UP_MS) {
+        throw new Refused('The connection to edgekit is gone: it has ended, or the network was cut. Run the command again.');
+      }
+      alarm('The connection was cut: trying again …');
+      await new Promise(resolve => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+// A phone that turns its screen off stops this page.
+async function keepAwake() {
+  try {
+    asleep = await navigator.wakeLock?.request('screen');
+  } catch { /* not given: the user is told to keep the page in front */ }
+}

@@ -1,0 +1,33 @@
+// ONNX Runtime Web: opens an ONNX file in a worker.
+
+export async function open(model, {options, threads, backend, wasm}) {
+  const ort = await import(`./runtime/ort/ort.${backend}.min.mjs`);
+  ort.env.logLevel = 'error';
+  ort.env.wasm.wasmPaths = new URL('./runtime/ort/', import.meta.url).href;
+  ort.env.wasm.numThreads = threads;
+  if (wasm) ort.env.wasm.wasmBinary = wasm;
+  const session = await ort.InferenceSession.create(model, {
+    executionProviders: [backend],
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: threads,
+    executionMode: 'sequential',
+    extra: {session: {disable_quant_qdq: options.qdq_optimizer === '0' ? '1' : '0'}},
+  });
+  const [input] = session.inputNames;
+  const [output] = session.outputNames;
+  let fed;
+  let last;
+  return {
+    version: `web ${ort.env.versions.web}`,
+    threads,
+    details: {backend: backend === 'wasm' ? 'WebAssembly, SIMD' : 'WebGPU', wasm_threads: String(threads)},
+    feed(values, dims) { fed = {[input]: new ort.Tensor('float32', values, dims)}; },
+    async invoke() {
+      last = (await session.run(fed, [output]))[output];
+    },
+    async result() {
+      const data = await last.getData();
+      return {data: data instanceof Float32Array ? data : Float32Array.from(data, Number), dims: last.dims};
+    },
+  };
+}

@@ -1,0 +1,171 @@
+"""A browser as the device of a profile: the page is given its file, and must answer right before it is timed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgekit import runtimes
+from edgekit.bench import predict
+from edgekit.bench.latency import QUICK, input_of
+from edgekit.bundle.known import GREYS, KNOWN, SHARE, in_layout, rounded
+from edgekit.bundle.picture import drawn, preprocessed
+from edgekit.bundle.render import own_version
+from edgekit.devices import HERE, Opened, open_device
+from edgekit.devices.web.subject import Known, Subject
+from edgekit.errors import InputError, MeasurementError
+from edgekit.frozen import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgekit.artifact import ArtifactFolder
+    from edgekit.devices import Array, Device
+    from edgekit.measurement import Profile
+    from edgekit.pipeline.place import Place
+    from edgekit.progress import Progress
+
+PICTURE = "known/picture.png"
+
+
+class KnownAnswers(Frozen):
+    """How near a browser came to what the runtime answers here."""
+
+    inputs: int
+    largest_difference: float
+    tolerance: float
+    answered_by: str
+
+
+def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
+    """A page's file with its known answers, which its runtime gives here.
+
+    Raises `InputError` for inputs whose size is not fixed, and as `predict` does.
+    """
+    manifest = artifact.manifest
+    spec = manifest.inputs[0]
+    if len(manifest.inputs) != 1 or any(size < 1 for size in spec.shape):
+        raise InputError(
+            f"{manifest.model_file} does not take one input of a fixed size: {list(spec.shape)}",
+            hint="export it with fixed sizes",
+        )
+    return Subject(
+        artifact,
+        runtime,
+        _known(artifact, runtime),
+        {**QUICK.limits, "blocks": QUICK.blocks, "timeout_s": QUICK.timeout_s},
+        threads,
+        own_version(),
+    )
+
+
+@contextmanager
+def opened(
+    place: Place, artifact: ArtifactFolder, threads: int, progress: Progress
+) -> Iterator[KnownAnswers | None]:
+    """Where the place is a browser: the page is open, and its answers were right; nothing elsewhere.
+
+    Raises `MissingError` where nobody opens the page, `MeasurementError` where its answers are wrong.
+    """
+    if not isinstance(place.device, Opened):
+        yield None
+        return
+    subject = subject_of(artifact, place.runtime, threads)
+    with place.device.opened(subject, progress.say):
+        yield _checked(subject, place.device, threads)
+
+
+def tell(place: Place, found: Profile, known: KnownAnswers | None) -> None:
+    """Show the result on the page that it was measured on."""
+    if not isinstance(place.device, Opened) or known is None:
+        return
+    place.device.done(
+        {
+            "median": f"{found.p50_ms:.3g} ms",
+            "p90": f"{found.p90_ms:.3g} ms",
+            "samples": f"{len(found.samples_ns)} in {len(found.blocks_ns)} workers",
+            "runtime": f"{found.runtime_version}, {found.threads} threads",
+            "stability": found.stability,
+            "known answers": f"{known.inputs} of {known.inputs} within {known.tolerance:g}, off by "
+            f"{known.largest_difference:.2g} at most",
+        }
+    )
+
+
+def _checked(subject: Subject, device: Device, threads: int) -> KnownAnswers:
+    """Raises `MeasurementError` where an answer is further from the known one than the tolerance."""
+    artifact, known = subject.artifact, subject.known
+    inputs, expected = (_arrays(subject, names) for names in (known.inputs, known.outputs))
+    options = _options(artifact, subject.runtime)
+    given = predict(artifact, subject.runtime, inputs, device, threads=threads, options=options)
+    if given.shape != expected.shape:
+        raise MeasurementError(f"{device.name} answers {given.shape}, and {expected.shape} was expected")
+    largest = float(np.max(np.abs(expected.astype(np.float64) - given)))
+    if not largest <= known.tolerance:
+        raise MeasurementError(
+            f"{device.name} answers other than {known.answered_by}: off by {largest:.3g}, and {known.tolerance:g} "
+            "is allowed",
+            hint="its time says nothing while its answers are wrong; try another browser or backend",
+        )
+    return KnownAnswers(
+        inputs=len(inputs),
+        largest_difference=largest,
+        tolerance=known.tolerance,
+        answered_by=known.answered_by,
+    )
+
+
+def _arrays(subject: Subject, names: tuple[str, ...]) -> Array:
+    """Known inputs or outputs, channels first."""
+    manifest = subject.artifact.manifest
+    spec = manifest.inputs[0] if names is subject.known.inputs else manifest.outputs[0]
+    values = [np.frombuffer(subject.known.files[name], dtype="<f4").reshape(spec.shape[1:]) for name in names]
+    stacked: Array = np.stack(values)
+    return stacked.transpose(0, 3, 1, 2) if spec.layout == "NHWC" else stacked
+
+
+def _known(artifact: ArtifactFolder, runtime: str) -> Known:
+    manifest = artifact.manifest
+    ready = manifest.preprocessing
+    inputs = input_of(artifact) if manifest.inputs[0].shape[0] > 1 else _parity_inputs(artifact)
+    png = drawn(ready)
+    fed = np.concatenate([inputs[:KNOWN], preprocessed(png, ready)]).astype(np.float32)
+    answers = predict(artifact, runtime, fed, open_device(HERE), options=_options(artifact, runtime))
+    names = [*(str(index) for index in range(len(fed) - 1)), "picture"]
+    files = {PICTURE: png}
+    for name, put, given in zip(names, fed, answers, strict=True):
+        files[f"known/input-{name}.f32"] = in_layout(put, manifest.inputs[0])
+        files[f"known/output-{name}.f32"] = in_layout(given, manifest.outputs[0])
+    return Known(
+        files,
+        tuple(f"known/input-{name}.f32" for name in names),
+        tuple(f"known/output-{name}.f32" for name in names),
+        rounded(SHARE[manifest.precision] * float(np.ptp(answers))),
+        f"{runtime} {_version(runtime)}",
+        PICTURE,
+        "known/input-picture.f32",
+        "known/output-picture.f32",
+        rounded(GREYS / min(ready.std)),
+    )
+
+
+def _options(artifact: ArtifactFolder, runtime: str) -> dict[str, str]:
+    """What the file's figures were taken with, as far as this runtime knows it."""
+    told = artifact.manifest.runtime_options
+    return {name: told[name] for name in told if name in runtimes.find(runtime).options}
+
+
+def _parity_inputs(artifact: ArtifactFolder) -> Array:
+    try:
+        inputs, _ = artifact.parity()
+    except FileNotFoundError:
+        return input_of(artifact)
+    return inputs
+
+
+def _version(runtime: str) -> str:
+    from importlib.metadata import version
+
+    return version(runtimes.find(runtime).distribution)
