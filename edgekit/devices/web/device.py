@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ from edgekit.devices.web import messages, server
 from edgekit.devices.web.desk import Desk
 from edgekit.devices.web.invitation import invitation
 from edgekit.devices.web.page_files import page_files
-from edgekit.devices.web.runtimes import engine_of, runtime_files
-from edgekit.errors import InputError
+from edgekit.devices.web.runtimes import engine_of, runtime_files, version
+from edgekit.errors import EdgekitError, InputError, MissingError
 from edgekit.measurement import DeviceState
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgekit.devices.web.subject import Subject
 
 STATE_S = 30.0
+STOP_S = 2.0
 LARGEST_BYTES = 1_000_000_000
 """WebAssembly has 4 GB at most, and a runtime needs a file several times while it opens it."""
 
@@ -65,6 +66,10 @@ class Web(Opened):
                 try:
                     desk.wait(self._address.wait_s)
                     yield
+                except EdgekitError as error:
+                    with suppress(MissingError):  # a page that is gone is what is told of, or need not be told
+                        desk.ask({"do": "stop", "reason": error.what}, {}, STOP_S)
+                    raise
                 finally:
                     self._desk = None
 
@@ -171,7 +176,7 @@ class Web(Opened):
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             model = Path(folder) / "tiny"
             model.write_bytes(base64.b64decode(runtime.TINY_MODEL))
-            work = replace(job, mode="predict", model_files=(model,), threads=1)
+            work = replace(job, mode="predict", model_files=(model,), threads=1, options=runtime.OPTIONS)
             outcome = self.call(work, images)
         if isinstance(outcome, Failure):
             return outcome
@@ -190,10 +195,11 @@ class Web(Opened):
 
 def _told(job: Job, place: int, shape: tuple[int, ...]) -> dict[str, Any]:
     """A job in the page's words."""
-    runtime = load_runtime(job.runtime)
+    engine = engine_of(load_runtime(job.runtime).NAME)
     return {
         "mode": job.mode,
-        "engine": engine_of(runtime.NAME).name,
+        "engine": engine.name,
+        "version": version(engine.package),
         "model": f"model-{place}",
         "sha256": files.sha256(job.model_files[0]),
         "inputs": f"inputs-{place}",

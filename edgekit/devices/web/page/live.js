@@ -28,6 +28,10 @@ export async function serve(backend) {
     seen = question.number;
     const parts = question.do === 'run' ? await work(question, backend) : [];
     await post('answer', {number: seen, facts: await facts(), parts});
+    if (question.do === 'stop') {
+      clearInterval(alive);
+      throw new Refused(`edgekit stopped: ${question.reason}`);
+    }
     if (question.do === 'done') {
       clearInterval(alive);
       await asleep?.release();

@@ -15,7 +15,7 @@ async function main() {
   const subject = await response.json();
   document.title = `${subject.model} in this browser – edgekit`;
   $('title').textContent = subject.model;
-  $('about').textContent = `${subject.task}, ${subject.precision}, ${humanBytes(subject.size_bytes)}, ${subject.engine_version}`;
+  $('about').textContent = `${subject.task}, ${subject.precision}, ${humanBytes(subject.size_bytes)}, ${subject.engine_package} ${subject.engine_version}`;
   await offline(subject);
   const told = await facts();
   rows($('facts'), Object.fromEntries(Object.entries(SHOWN).map(([name, term]) => [term, told[name]])));

@@ -44,7 +44,7 @@ export async function measure(subject, model, say) {
 
 async function part(subject, model, inputs, count, mode, say) {
   const job = {
-    mode, engine: subject.engine, options: subject.options, threads: subject.threads, batch: subject.input.shape[0],
+    mode, engine: subject.engine, version: subject.engine_version, options: subject.options, threads: subject.threads, batch: subject.input.shape[0],
     shape: [count, ...subject.input.shape.slice(1)], limits: subject.protocol, timeout_ms: subject.protocol.timeout_s * 1000,
   };
   const [found] = await run({jobs: [job], turns: 0}, [{model: model.slice(0), inputs}], subject.backend, say);

@@ -28,7 +28,7 @@ async function opened() {
   if (runner) return;
   const made = new Runner();
   const shape = [1, ...subject.input.shape.slice(1)];
-  const job = {engine: subject.engine, options: subject.options, threads: subject.threads, batch: subject.input.shape[0], shape};
+  const job = {engine: subject.engine, version: subject.engine_version, options: subject.options, threads: subject.threads, batch: subject.input.shape[0], shape};
   try {
     await made.open(job, {model: model.slice(0), inputs: new ArrayBuffer(0)}, backend);
     runner = made;

@@ -23,7 +23,7 @@ export async function fetched(path, options) {
 }
 
 export class Runner {
-  #worker = new Worker(new URL('worker.js', import.meta.url), {type: 'module'});
+  #worker = new Worker(new URL('worker.js', import.meta.url));
   #asked = new Map();
   #number = 0;
   #dead = '';

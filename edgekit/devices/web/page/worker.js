@@ -3,10 +3,10 @@
 let session;
 
 const actions = {
-  async open({engine, model, inputs, shape, batch, options, threads, backend, wasm}) {
-    const {open} = await import(`./${engine}.js`);
+  async open({engine, model, inputs, shape, batch, options, threads, backend, wasm, version}) {
+    const {open} = await import(`./${engine}.js`);  // a classic worker: LiteRT.js loads scripts, which module workers refuse
     const start = performance.now();
-    session = await open(new Uint8Array(model), {options, threads, backend, wasm});
+    session = await open(new Uint8Array(model), {options, threads, backend, wasm, version});
     const load_ns = nanoseconds(performance.now() - start);
     session.inputs = new Float32Array(inputs);
     session.dims = [batch, ...shape.slice(1)];
