@@ -86,7 +86,7 @@ def tell(place: Place, found: Profile, known: KnownAnswers | None) -> None:
             "median": f"{found.p50_ms:.3g} ms",
             "p90": f"{found.p90_ms:.3g} ms",
             "samples": f"{len(found.samples_ns)} in {len(found.blocks_ns)} workers",
-            "runtime": f"{found.runtime_version}, {found.threads} threads",
+            "runtime": f"{found.runtime} {found.runtime_version}, {found.threads} threads",
             "stability": found.stability,
             "known answers": f"{known.inputs} of {known.inputs} within {known.tolerance:g}, off by "
             f"{known.largest_difference:.2g} at most",

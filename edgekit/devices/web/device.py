@@ -52,12 +52,12 @@ class Web(Opened):
         Raises `InputError` for a file that no browser runs, `MissingError` where nobody opens the link.
         """
         engine = engine_of(subject.runtime)
-        if self._address.backend not in engine.backends:
+        if self._address.backend not in engine.files:
             raise InputError(
                 f"{engine.package} has no {self._address.backend} here", hint="leave out ?backend=…"
             )
         _check_size(subject.model_path)
-        pages = page_files() | {f"runtime/{name}": content for name, content in runtime_files(engine).items()}
+        pages = page_files() | runtime_files(engine, self._address.backend)
         self._desk = desk = Desk()
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             content = pages | subject.files(live=True, backend=self._address.backend)
@@ -67,7 +67,9 @@ class Web(Opened):
                     desk.wait(self._address.wait_s)
                     yield
                 except EdgekitError as error:
-                    with suppress(MissingError):  # a page that is gone is what is told of, or need not be told
+                    with suppress(
+                        MissingError
+                    ):  # a page that is gone is what is told of, or need not be told
                         desk.ask({"do": "stop", "reason": error.what}, {}, STOP_S)
                     raise
                 finally:

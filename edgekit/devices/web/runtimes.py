@@ -6,8 +6,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgekit.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -21,12 +25,11 @@ class Engine:
     name: str
     """The module of the page that drives it: `NAME.js`."""
     package: str
-    files: tuple[tuple[str, str], ...]
-    """Name under `runtime/` → path in `node_modules`."""
-    backends: tuple[str, ...]
+    files: Mapping[str, tuple[tuple[str, str], ...]]
+    """By backend: name under `runtime/` → path in `node_modules`."""
 
 
-def _ort(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _ort(*names: str) -> tuple[tuple[str, str], ...]:
     return tuple((f"ort/{name}", f"{ORT}/dist/{name}") for name in names)
 
 
@@ -39,29 +42,27 @@ ENGINES = {
     "onnxruntime": Engine(
         "ort",
         ORT,
-        _ort(
-            (
-                "ort.wasm.min.mjs",
-                "ort-wasm-simd-threaded.mjs",
-                "ort-wasm-simd-threaded.wasm",
+        {
+            "wasm": _ort("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
+            "webgpu": _ort(
                 "ort.webgpu.min.mjs",
                 "ort-wasm-simd-threaded.asyncify.mjs",
                 "ort-wasm-simd-threaded.asyncify.wasm",
-            )
-        ),
-        ("wasm", "webgpu"),
+            ),
+        },
     ),
     "litert": Engine(
         "litert",
         LITERT,
-        (
-            ("litert/index.js", f"{LITERT}/dist/index.js"),
-            ("litert/wasm-utils.js", f"{LITERT_UTILS}/dist/index.js"),
-            *_litert("litert_wasm_internal"),
-            *_litert("litert_wasm_compat_internal"),
-            *_litert("litert_wasm_threaded_internal"),
-        ),
-        ("wasm",),
+        {
+            "wasm": (
+                ("litert/index.js", f"{LITERT}/dist/index.js"),
+                ("litert/wasm-utils.js", f"{LITERT_UTILS}/dist/index.js"),
+                *_litert("litert_wasm_internal"),
+                *_litert("litert_wasm_compat_internal"),
+                *_litert("litert_wasm_threaded_internal"),
+            )
+        },
     ),
 }
 """By the name of the runtime that opens the same files in Python."""
@@ -94,11 +95,13 @@ def version(package: str) -> str:
     return str(json.loads(path.read_text(encoding="utf-8"))["version"]) if path.is_file() else ""
 
 
-def runtime_files(engine: Engine) -> dict[str, bytes | Path]:
-    """What the page loads, by its name under `runtime/`."""
-    files: dict[str, bytes | Path] = {name: MODULES / path for name, path in engine.files}
+def runtime_files(engine: Engine, backend: str) -> dict[str, bytes | Path]:
+    """What the page loads for a backend, by its path."""
+    files: dict[str, bytes | Path] = {
+        f"runtime/{name}": MODULES / path for name, path in engine.files[backend]
+    }
     for name, path in files.items():
-        if name == "litert/index.js" and isinstance(path, Path):
+        if name == "runtime/litert/index.js" and isinstance(path, Path):
             # A worker knows no import map: the one bare name becomes a path.
             text = path.read_text(encoding="utf-8").replace(f'"{LITERT_UTILS}"', '"./wasm-utils.js"')
             files[name] = text.encode()

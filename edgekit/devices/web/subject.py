@@ -75,6 +75,7 @@ class Subject:
             "model_file": manifest.model_file,
             "size_bytes": self.model_path.stat().st_size,
             "sha256": self.artifact.sha256,
+            "runtime": self.runtime,
             "engine": engine.name,
             "engine_package": engine.package,
             "engine_version": version(engine.package),

@@ -18,7 +18,7 @@ export async function measure(subject, model, say) {
     median: milliseconds(percentile(samples, 50)),
     p90: milliseconds(percentile(samples, 90)),
     samples: `${samples.length} in ${blocks.length} workers`,
-    runtime: `${blocks[0].version}, ${blocks[0].threads} threads`,
+    runtime: `${subject.runtime} ${blocks[0].version}, ${blocks[0].threads} threads`,
     'known answers': `${known.inputs.length} of ${known.inputs.length} within ${known.tolerance}, off by ${check.toPrecision(2)} at most`,
   };
   const document = {

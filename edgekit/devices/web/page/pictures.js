@@ -5,7 +5,7 @@ import {fetched, Runner} from './runner.js';
 import {$, alarm, element} from './show.js';
 
 const TOP = 5;
-const COLOURS = [[230, 60, 10], [26, 95, 180], [38, 162, 105], [229, 165, 10], [145, 65, 172], [0, 150, 170], [120, 80, 40], [200, 60, 120]];
+const COLOURS = [[26, 95, 180], [230, 60, 10], [38, 162, 105], [229, 165, 10], [145, 65, 172], [0, 150, 170], [120, 80, 40], [200, 60, 120]];
 let subject, model, backend, runner;
 
 export function offer(about, bytes, chosen) {
