@@ -148,6 +148,7 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
         spread = {"latency": median, "each sample": ran.details["sample"]}
     else:
         spread = {"latency": f"{median}, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms"}
+        spread |= {"each sample": ran.details["sample"]} if "sample" in ran.details else {}
     return {
         **spread,
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",

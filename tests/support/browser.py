@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,14 @@ FLAGS = (
     "--hide-scrollbars",
     "--disable-background-networking",
     "--disable-extensions",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
     "--remote-debugging-pipe",
 )
+
+
+class DevToolsError(Exception):
+    """The browser did not do what it was told."""
 
 
 class Browser:
@@ -42,10 +50,36 @@ class Browser:
         os.close(from_browser)
         self._buffer, self._count, self._session = b"", 0, ""
         self.events: list[dict[str, Any]] = []
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._target = ""
+        self.tab()
+
+    def tab(self, **where: str) -> None:
+        """Another tab, which is the one that is spoken to from now on."""
+        self._session = ""
+        self._target = self.call("Target.createTarget", url="about:blank", **where)["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.events.clear()
+
+    def fresh(self) -> None:
+        """A tab that shares nothing with others: no cookies, no caches, no workers."""
+        self._session = ""
+        self.tab(browserContextId=self.call("Target.createBrowserContext")["browserContextId"])
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """The tab that is spoken to; set it to go back to one."""
+        return self._target, self._session
+
+    @place.setter
+    def place(self, place: tuple[str, str]) -> None:
+        self._target, self._session = place
+
+    def close_tab(self) -> None:
+        """Close the tab that is spoken to, as its user does."""
+        self.call("Page.close")
+        self._session = ""
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command and its answer; events that come meanwhile are kept."""
@@ -57,7 +91,8 @@ class Browser:
         )
         while (answer := self._receive()).get("id") != self._count:
             self.events.append(answer)
-        assert "error" not in answer, answer
+        if "error" in answer:
+            raise DevToolsError(f"{method}: {answer['error']}")
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -76,13 +111,71 @@ class Browser:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
+    def visit(self, url: str) -> None:
+        """Begin to load a page as on a phone, 360×740."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True
+        )
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page."""
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"]["value"]
+        """The value of a JavaScript expression in the page, a promise's where it is one."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        return answer["result"].get("value")
+
+    def wait(self, expression: str, seconds: float = 60) -> Any:
+        """Wait until an expression is true in the page, and give it; events that come meanwhile are kept."""
+        deadline = time.monotonic() + seconds
+        while not (value := self._tried(expression)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{expression} is {value!r} after {seconds} s in:\n{self.text()}")
+            time.sleep(0.1)
+        return value
+
+    def _tried(self, expression: str) -> Any:
+        """Nothing where the page goes to another one meanwhile."""
+        try:
+            return self.evaluate(expression)
+        except DevToolsError:
+            return None
+
+    def text(self) -> str:
+        """What the page shows."""
+        return str(self.evaluate("document.body?.innerText"))
+
+    def requests(self) -> list[str]:
+        """What was asked for since the page was opened."""
+        self.evaluate("0")  # events come before its answer
+        sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def complaints(self) -> list[str]:
+        """What the page wrote to its console, and what went wrong in it."""
+        self.evaluate("0")
+        kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [json.dumps(event["params"]) for event in self.events if event.get("method") in kinds]
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key and let it go."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def choose(self, selector: str, path: Path) -> None:
+        """Choose a file in an input."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({selector!r})")
+        self.call("DOM.setFileInputFiles", files=[str(path)], objectId=found["result"]["objectId"])
 
     def screenshot(self) -> bytes:
         """The whole page as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+
+    def kill(self) -> None:
+        """End the browser without a word, as a phone whose battery is empty ends it."""
+        os.kill(self._pid, signal.SIGKILL)
+        os.close(self._out)
+        os.close(self._in)
+        os.waitpid(self._pid, 0)
 
     def close(self) -> None:
         """End the browser and wait for it."""

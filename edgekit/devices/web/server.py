@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -83,6 +83,7 @@ def serving(files: Mapping[str, bytes | Path], desk: Desk, address: Address, fol
         finally:
             server.shutdown()
             thread.join()
+            server.hang_up()
 
 
 def _bracketed(host: str) -> str:
@@ -97,7 +98,24 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, place: tuple[str, int], handler: type[BaseHTTPRequestHandler], host: str) -> None:
         if ":" in host:
             self.address_family = socket.AF_INET6
+        self._open: set[socket.socket] = set()
         super().__init__(place, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Keep in mind who is connected."""
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """A connection that ended."""
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End what is still connected: browsers keep connections open, and would be answered for as long."""
+        for connection in tuple(self._open):
+            with suppress(OSError):  # it has just ended by itself
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is the page's affair: the desk notices where it does not come again."""

@@ -13,7 +13,13 @@ const client = sessionStorage.client ??= Array.from(crypto.getRandomValues(new U
 const files = new Map();
 let asleep;
 
-class Refused extends Error {}
+// edgekit said no, or is gone; `ended`: what the page has may still be shown.
+export class Refused extends Error {
+  constructor(text, ended = false) {
+    super(text);
+    this.ended = ended;
+  }
+}
 
 // Works until edgekit is done, and gives its summary; throws with a line for the user where it went away.
 export async function serve(backend) {
@@ -30,7 +36,7 @@ export async function serve(backend) {
     await post('answer', {number: seen, facts: await facts(), parts});
     if (question.do === 'stop') {
       clearInterval(alive);
-      throw new Refused(`edgekit stopped: ${question.reason}`);
+      throw new Refused(`edgekit stopped: ${question.reason}`, true);
     }
     if (question.do === 'done') {
       clearInterval(alive);
@@ -88,8 +94,8 @@ async function post(name, given = {}, refused = 'edgekit no longer speaks with t
     } catch (error) {
       if (error instanceof Refused) throw error;
       if (name === 'alive') return {};
-      if (performance.now() - begin > GIVE_UP_MS) {
-        throw new Refused('The connection to edgekit is gone: it has ended, or the network was cut. Run the command again.');
+      if (performance.now() - begin > (name === 'hello' ? RETRY_MS : GIVE_UP_MS)) {
+        throw new Refused('No connection: edgekit has ended, or the network was cut. To measure, run the command again.', true);
       }
       alarm('The connection was cut: trying again …');
       await new Promise(resolve => setTimeout(resolve, RETRY_MS));

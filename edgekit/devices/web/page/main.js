@@ -24,9 +24,14 @@ async function main() {
 }
 
 async function live(subject) {
-  const summary = await serve(subject.backend);
-  result(summary);
-  say('Done: edgekit has the samples, and this page may be closed.');
+  try {
+    result(await serve(subject.backend));
+    say('Done: edgekit has the samples, and this page may be closed.');
+  } catch (error) {
+    if (!error.ended) throw error;
+    alarm(error.message);
+    say('Not measured.');
+  }
   await pictures(subject, await fetched(subject.model_file));
 }
 

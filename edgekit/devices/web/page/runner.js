@@ -87,13 +87,20 @@ export async function run({jobs, turns}, files, backend, say) {
   } catch (error) {
     parts.forEach((part, i) => {
       const own = i === (error.place ?? 0);
-      const reason = own ? String(error.message).slice(0, 290) : 'the other side failed before this one was measured';
+      const reason = own ? told(error) : 'the other side failed before this one was measured';
       Object.assign(part, {failure: own ? error.kind ?? 'error' : 'error', reason});
     });
   } finally {
     for (const runner of runners) runner.end();
   }
   return parts;
+}
+
+// WebAssembly has 4 GB at most: what a runtime says where they are not enough is seldom clear.
+function told(error) {
+  const text = String(error.message);
+  const full = /alloc|memory|integer overflow/i.test(text);
+  return `${full ? 'it may not fit into the memory that a browser gives: ' : ''}${text}`.slice(0, 290);
 }
 
 async function alone(job, files, backend, say, runner, part) {
@@ -106,11 +113,11 @@ async function alone(job, files, backend, say, runner, part) {
   }
   const limits = job.limits;
   say('warming up');
-  part.warmup_ns = await runner.ask('warm', {seconds: limits.warmup_seconds});
+  Object.assign(part, await runner.ask('warm', {seconds: limits.warmup_seconds}));
   say('measuring');
   part.samples_ns = await runner.ask('sample', limits);
   part.turns = [part.samples_ns.length];
-  await finish(runner, part);
+  await runner.ask('finite');
 }
 
 async function together(jobs, files, turns, backend, say, runners, parts, limits) {
@@ -126,7 +133,7 @@ async function together(jobs, files, turns, backend, say, runners, parts, limits
   });
   say('warming up');
   await each(async i => {
-    parts[i].warmup_ns = await runners[i].ask('warm', {seconds: jobs[i].limits.warmup_seconds});
+    Object.assign(parts[i], await runners[i].ask('warm', {seconds: jobs[i].limits.warmup_seconds}));
   });
   say('measuring');
   for (let turn = 0; turn < turns; turn += 1) {
@@ -136,12 +143,7 @@ async function together(jobs, files, turns, backend, say, runners, parts, limits
       parts[i].turns.push(found.length);
     }, turn % 2 ? [...order].reverse() : order);
   }
-  await each(i => finish(runners[i], parts[i]));
-}
-
-async function finish(runner, part) {
-  await runner.ask('finite');
-  part.clock_ns = await runner.ask('clock');
+  await each(i => runners[i].ask('finite'));
 }
 
 function inTime(work, milliseconds) {

@@ -1,0 +1,52 @@
+"""What tests of the page share: a browser, and small files that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import exporting
+import pytest
+from browser import Browser
+from small_networks import Residual
+
+from edgekit.artifact import ArtifactFolder
+from edgekit.bench import latency
+from edgekit.pipeline import browsing
+
+BRIEF = latency.Protocol(blocks=2, warmup_seconds=0.05, min_seconds=0.05, max_seconds=1, min_samples=30)
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    started = Browser(chromium, tmp_path_factory.mktemp("chromium"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def phone(chrome: Browser) -> Browser:
+    """The browser as if it had just been installed."""
+    chrome.fresh()
+    return chrome
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short measurements: no test here looks at a latency's value."""
+    monkeypatch.setattr(browsing, "QUICK", BRIEF)
+    monkeypatch.setattr(
+        latency.compare, "__kwdefaults__", {**latency.compare.__kwdefaults__, "protocol": BRIEF}
+    )
+
+
+@pytest.fixture(scope="session")
+def onnx_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """A small network as it ships to a browser."""
+    return exporting.exported(exporting.quantized(Residual, "web"), "web", tmp_path_factory.mktemp("web"))
+
+
+@pytest.fixture(scope="session")
+def tflite_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """The same network as it ships to a phone."""
+    model = exporting.quantized(Residual, "android")
+    return exporting.exported(model, "android", tmp_path_factory.mktemp("phone"))
