@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from edgekit.bench import Failure
     from edgekit.graph.cost import Cost
     from edgekit.measurement import Profile
-    from edgekit.pipeline.browsing import KnownAnswers
     from edgekit.pipeline.profiling import CostProfile
 
 Subject = Annotated[
@@ -101,9 +100,7 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         console.print()
         print_layers(console, cost.layers)
     if latency is not None:
-        print_facts(console, _latency_facts(latency))
-        if (known := found.known_answers) is not None:
-            print_facts(console, {"known answers": _known(known)})
+        print_facts(console, _latency_facts(latency) | _browser_facts(found))
         print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
     if times is not None:
         from edgekit.cli.layer_table import print_layer_times
@@ -113,11 +110,20 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
     print_advice(console, found.advice, every=layers)
 
 
-def _known(known: "KnownAnswers") -> str:
-    return (
-        f"{known.inputs} of {known.inputs} within {known.tolerance:g} of {known.answered_by}'s here, "
-        f"off by {known.largest_difference:.2g} at most"
-    )
+def _browser_facts(found: "CostProfile") -> dict[str, Any]:
+    """That it answered right, and the same file as an app runs it: from a picture's bytes to the answer."""
+    from edgekit.pipeline.browsing import stages
+
+    facts = {}
+    if (known := found.known_answers) is not None:
+        facts["known answers"] = (
+            f"{known.inputs} of {known.inputs} within {known.tolerance:g} of {known.answered_by}'s here, "
+            f"off by {known.largest_difference:.2g} at most"
+        )
+    if (path := found.app_path) is not None:
+        told = f"{path.total_ms:.3f} ms: {stages(path)} ({path.picture}; medians of {path.runs} runs)"
+        facts["as an app runs it"] = told
+    return facts
 
 
 def _told(rival: "Profile | Failure") -> str:

@@ -123,6 +123,10 @@ class Opened:
         """Invite by `say`, and wait until it is open; it is closed when the block ends."""
         raise NotImplementedError
 
+    def app_path(self) -> Mapping[str, Sequence[int]] | Failure:
+        """Nanoseconds of each step from a picture file to its answer, a value a run."""
+        raise NotImplementedError
+
     def done(self, summary: Mapping[str, str]) -> None:
         """Show there what came of it."""
         raise NotImplementedError

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from edgekit import runtimes
 from edgekit.bench import predict
@@ -13,10 +16,11 @@ from edgekit.bench.latency import QUICK, input_of
 from edgekit.bundle.known import GREYS, KNOWN, SHARE, in_layout, rounded
 from edgekit.bundle.picture import drawn, preprocessed
 from edgekit.bundle.render import own_version
-from edgekit.devices import HERE, Opened, open_device
+from edgekit.devices import HERE, Failure, Opened, open_device
 from edgekit.devices.web.subject import Known, Subject
 from edgekit.errors import InputError, MeasurementError
 from edgekit.frozen import Frozen
+from edgekit.model import Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
     from edgekit.progress import Progress
 
 PICTURE = "known/picture.png"
+PHOTO = (1280, 960)
+"""Width and height of what the app path decodes: a camera's preview, rather than its largest photo."""
 
 
 class KnownAnswers(Frozen):
@@ -37,6 +43,19 @@ class KnownAnswers(Frozen):
     largest_difference: float
     tolerance: float
     answered_by: str
+
+
+class AppPath(Frozen):
+    """What an app waits for beside the inference: medians over runs, in milliseconds."""
+
+    picture: str
+    runs: int
+    stages_ms: Mapping[str, float]
+
+    @property
+    def total_ms(self) -> float:
+        """From a picture file to its answer."""
+        return sum(self.stages_ms.values())
 
 
 def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
@@ -55,6 +74,7 @@ def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
         artifact,
         runtime,
         _known(artifact, runtime),
+        _photo(),
         {**QUICK.limits, "blocks": QUICK.blocks, "timeout_s": QUICK.timeout_s},
         threads,
         own_version(),
@@ -77,21 +97,38 @@ def opened(
         yield _checked(subject, place.device, threads)
 
 
-def tell(place: Place, found: Profile, known: KnownAnswers | None) -> None:
+def app_path(place: Place, progress: Progress) -> AppPath | None:
+    """What a browser takes from a picture file to its answer; none elsewhere, or where it failed, which is said."""
+    if not isinstance(place.device, Opened):
+        return None
+    found = place.device.app_path()
+    if isinstance(found, Failure):
+        progress.say(f"from a photo to its answer: {found.reason}")
+        return None
+    medians = {name: float(np.median(times)) / 1e6 for name, times in found.items()}
+    runs = min(len(times) for times in found.values())
+    return AppPath(picture=f"a drawn JPEG, {PHOTO[0]}×{PHOTO[1]}", runs=runs, stages_ms=medians)
+
+
+def tell(place: Place, found: Profile, known: KnownAnswers | None, path: AppPath | None) -> None:
     """Show the result on the page that it was measured on."""
     if not isinstance(place.device, Opened) or known is None:
         return
-    place.device.done(
-        {
-            "median": f"{found.p50_ms:.3g} ms",
-            "p90": f"{found.p90_ms:.3g} ms",
-            "samples": f"{len(found.samples_ns)} in {len(found.blocks_ns)} workers",
-            "runtime": f"{found.runtime} {found.runtime_version}, {found.threads} threads",
-            "stability": found.stability,
-            "known answers": f"{known.inputs} of {known.inputs} within {known.tolerance:g}, off by "
-            f"{known.largest_difference:.2g} at most",
-        }
-    )
+    told = {
+        "median": f"{found.p50_ms:.3g} ms",
+        "p90": f"{found.p90_ms:.3g} ms",
+        "samples": f"{len(found.samples_ns)} in {len(found.blocks_ns)} workers",
+        "runtime": f"{found.runtime} {found.runtime_version}, {found.threads} threads",
+        "stability": found.stability,
+        "known answers": f"{known.inputs} of {known.inputs} within {known.tolerance:g}, off by "
+        f"{known.largest_difference:.2g} at most",
+    }
+    place.device.done(told | ({"from a photo": stages(path)} if path else {}))
+
+
+def stages(path: AppPath) -> str:
+    """The steps of an app path in one line."""
+    return ", ".join(f"{name.replace('_', ' ')} {ms:.3g} ms" for name, ms in path.stages_ms.items())
 
 
 def _checked(subject: Subject, device: Device, threads: int) -> KnownAnswers:
@@ -149,6 +186,15 @@ def _known(artifact: ArtifactFolder, runtime: str) -> Known:
         "known/output-picture.f32",
         rounded(GREYS / min(ready.std)),
     )
+
+
+def _photo() -> bytes:
+    """The drawn picture, large, as a JPEG."""
+    ready = Preprocessing(height=PHOTO[1] * 2 // 3, width=PHOTO[0] * 2 // 3, mean=(0.0,) * 3, std=(1.0,) * 3)
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(drawn(ready))) as picture:
+        picture.resize(PHOTO).save(stream, format="JPEG", quality=90)
+    return stream.getvalue()
 
 
 def _options(artifact: ArtifactFolder, runtime: str) -> dict[str, str]:

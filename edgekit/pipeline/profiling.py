@@ -23,7 +23,7 @@ from edgekit.graph.cost import Cost
 from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
-from edgekit.pipeline.browsing import KnownAnswers, opened, tell
+from edgekit.pipeline.browsing import AppPath, KnownAnswers, app_path, opened, tell
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.place import Place, place_of
@@ -48,6 +48,8 @@ class CostProfile:
     """Only where they were asked for and something was run."""
     known_answers: KnownAnswers | None = None
     """Where a browser was measured: that it answered right."""
+    app_path: AppPath | None = None
+    """Where a browser was measured: what it takes from a picture file to its answer."""
     rooflines: tuple[Roofline, ...] = ()
     """The least time on the target, by precision: estimates."""
     advice: tuple[Advice, ...] = ()
@@ -68,6 +70,7 @@ class CostProfile:
             "rivals": rivals,
             "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
             "known_answers": self.known_answers.model_dump(mode="json") if self.known_answers else None,
+            "app_path": self.app_path.model_dump(mode="json") if self.app_path else None,
         }
 
 
@@ -128,6 +131,7 @@ class Measured:
     rivals: Mapping[str, Profile | Failure]
     layer_times: LayerTimes | None
     known_answers: KnownAnswers | None = None
+    app_path: AppPath | None = None
 
     @property
     def times_ns(self) -> dict[str, int]:
@@ -156,6 +160,7 @@ def _joined(name: str, goal: Target | None, static: Static | None, measured: Mea
         measured.rivals if measured else {},
         measured.layer_times if measured else None,
         measured.known_answers if measured else None,
+        measured.app_path if measured else None,
         static.rooflines if static else (),
         static.advice(goal, measured.times_ns if measured else None) if static else (),
     )
@@ -177,8 +182,9 @@ class _Bench:
         place = self._place(artifact)
         with opened(place, artifact, self.threads, self.progress) as known:
             found = self._measured(artifact, place, layers)
-            tell(place, found.latency, known)
-        return replace(found, known_answers=known)
+            path = app_path(place, self.progress)
+            tell(place, found.latency, known, path)
+        return replace(found, known_answers=known, app_path=path)
 
     def _measured(self, artifact: ArtifactFolder, place: Place, layers: KnownLayers) -> Measured:
         own = rivals = float_candidates(artifact, place.runtime, place.device)

@@ -32,10 +32,10 @@ class DevToolsError(Exception):
 class Browser:
     """Chromium, spoken to in the DevTools protocol over its pipe: JSON messages that end in a zero byte."""
 
-    def __init__(self, program: str, profile: Path) -> None:
+    def __init__(self, program: str, profile: Path, *flags: str) -> None:
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        arguments = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        arguments = [program, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
         self._pid = os.posix_spawn(
             program,
             arguments,

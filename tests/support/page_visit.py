@@ -7,13 +7,23 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import runtimes
+from edgekit.devices import Job
+from edgekit.devices.web.address import Address
+from edgekit.devices.web.device import Web
+from edgekit.pipeline import browsing
 from edgekit.pipeline.profiling import CostProfile, profile
 from edgekit.progress import Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from browser import Browser
+
     from edgekit.artifact import ArtifactFolder
 
 LINK = re.compile(r"https?://\S+")
@@ -71,3 +81,35 @@ def visiting(
 ) -> Iterator[Visit]:
     """A profile of an artifact that waits for its page; the test ends it by opening the page or by its faults."""
     yield Visit(artifact.folder, device, {"threads": 2, **options})
+
+
+def on_page(
+    phone: Browser,
+    artifact: ArtifactFolder,
+    work: Callable[[Web], object],
+    address: Address = Address(wait_s=60),  # noqa: B008  it is frozen
+) -> None:
+    """Do something with the device itself, its page open."""
+    device, links = Web(address), list[str]()
+    said = threading.Event()
+
+    def say(text: str) -> None:
+        links.append(next(word for word in text.split() if word.startswith("http")))
+        said.set()
+
+    def visit() -> None:
+        said.wait(60)
+        phone.visit(links[0])
+
+    subject = browsing.subject_of(artifact, "onnxruntime", 2)
+    opening = threading.Thread(target=visit)
+    opening.start()
+    with device.opened(subject, say):
+        opening.join()
+        work(device)
+
+
+def job_of(model: Path, mode: str = "latency", **changes: object) -> Job:
+    limits = {"warmup_seconds": 0.1, "min_seconds": 0.1, "max_seconds": 1.0, "min_samples": 10}
+    made = Job("latency", runtimes.find("onnxruntime").file, (model,), 2, {}, limits, timeout_s=60)
+    return replace(made, mode=mode, **changes)  # type: ignore[arg-type]

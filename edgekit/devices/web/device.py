@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STATE_S = 30.0
 STOP_S = 2.0
+APP_S = 60.0
 LARGEST_BYTES = 1_000_000_000
 """WebAssembly has 4 GB at most, and a runtime needs a file several times while it opens it."""
 
@@ -78,6 +79,14 @@ class Web(Opened):
     def done(self, summary: Mapping[str, str]) -> None:
         """Show the result on the page; raises `MissingError` where it is gone."""
         self._there().ask({"do": "done", "summary": dict(summary)}, {}, STATE_S)
+
+    def app_path(self) -> Mapping[str, Sequence[int]] | Failure:
+        """Nanoseconds of each step from a picture file to its answer, a value a run; raises `MissingError`."""
+        reply = self._there().ask({"do": "app"}, {}, APP_S)
+        part = reply.parts[0] if reply and reply.parts else messages.Part(failure="hang", reason="no answer")
+        if part.failure or not part.stages or not all(part.stages.values()):
+            return Failure(part.failure or "error", messages.printable(part.reason) or "it gave no times")
+        return {messages.printable(name): list(times) for name, times in part.stages.items()}
 
     @property
     def name(self) -> str:

@@ -33,9 +33,9 @@ def invitation(link: str, address: Address, folder: Path) -> str:
         lines.append(code)
     if address.loopback:
         lines.append(LOCAL.format(port=link.rsplit(":", 1)[1].partition("/")[0]))
-    elif address.https:
+    if address.https:
         lines.append(f"{UNVOUCHED}:\n  {fingerprint(folder)}")
-    else:
+    elif not address.loopback:
         lines.append(INSECURE)
     lines.append("keep the page in front while it measures")
     return "\n".join(lines)

@@ -51,6 +51,8 @@ class Part(Frozen):
     """Float32, little-endian, in base64."""
     shape: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=8)] = ()
     details: Facts = Field(default_factory=dict)
+    stages: Annotated[dict[str, Times], Field(max_length=8)] = Field(default_factory=dict)
+    """From a picture file to its answer: a value a run."""
 
 
 class Reply(Frozen):

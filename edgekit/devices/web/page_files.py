@@ -15,6 +15,7 @@ TYPES = {
     ".json": "application/json",
     ".wasm": "application/wasm",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 SAID = {
     HTTPStatus.FORBIDDEN: "This link is not the one that edgekit shows in its terminal: open that one, whole. "

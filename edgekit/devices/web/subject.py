@@ -13,6 +13,7 @@ from edgekit.devices.web.page_files import page_files
 from edgekit.devices.web.runtimes import engine_of, version
 
 DESCRIPTION = "subject.json"
+PHOTO = "known/photo.jpg"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Subject:
     runtime: str
     """That opens it in Python; the page has the one of the same format."""
     known: Known
+    photo: bytes
+    """A JPEG as a camera's in size: what turning it into the network's input costs."""
     protocol: Mapping[str, float]
     """Blocks, and the limits of each."""
     threads: int
@@ -61,7 +64,14 @@ class Subject:
         content = json.dumps(
             self._document(live=live, backend=backend), indent=2, ensure_ascii=False
         ).encode()
-        return {DESCRIPTION: content, self.artifact.manifest.model_file: self.model_path, **self.known.files}
+        return {
+            DESCRIPTION: content,
+            self.artifact.manifest.model_file: self.model_path,
+            **self._known_files(),
+        }
+
+    def _known_files(self) -> dict[str, bytes]:
+        return {**self.known.files, PHOTO: self.photo}
 
     def _document(self, *, live: bool, backend: str) -> dict[str, Any]:
         manifest = self.artifact.manifest
@@ -80,7 +90,8 @@ class Subject:
             "engine_package": engine.package,
             "engine_version": version(engine.package),
             "page_files": sorted(page_files()),
-            "known_files": sorted(self.known.files),
+            "known_files": sorted(self._known_files()),
+            "photo": PHOTO,
             "options": dict(manifest.runtime_options),
             "backend": backend,
             "threads": self.threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import exporting
 import pytest
@@ -11,7 +12,7 @@ from small_networks import Residual
 
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import latency
-from edgekit.pipeline import browsing
+from edgekit.pipeline import browsing, profiling
 
 BRIEF = latency.Protocol(blocks=2, warmup_seconds=0.05, min_seconds=0.05, max_seconds=1, min_samples=30)
 
@@ -34,9 +35,7 @@ def phone(chrome: Browser) -> Browser:
 def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short measurements: no test here looks at a latency's value."""
     monkeypatch.setattr(browsing, "QUICK", BRIEF)
-    monkeypatch.setattr(
-        latency.compare, "__kwdefaults__", {**latency.compare.__kwdefaults__, "protocol": BRIEF}
-    )
+    monkeypatch.setattr(profiling, "compare", partial(latency.compare, protocol=BRIEF))
 
 
 @pytest.fixture(scope="session")

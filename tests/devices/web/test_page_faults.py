@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -13,33 +12,28 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from browser import Browser
-from page_visit import Visit, visiting
+from page_visit import Visit, job_of, on_page, visiting
 
-from edgekit import runtimes
 from edgekit.artifact import ArtifactFolder
-from edgekit.devices import Answer, Failure, Job
-from edgekit.devices.web import Web, desk
-from edgekit.devices.web.address import Address
+from edgekit.bench import latency
+from edgekit.devices import Answer, Failure
+from edgekit.devices.web import desk
+from edgekit.devices.web.device import Web
 from edgekit.devices.web.subject import Subject
 from edgekit.errors import InputError, MeasurementError, MissingError
-from edgekit.pipeline import browsing
+from edgekit.pipeline import browsing, profiling
 
 pytestmark = [pytest.mark.chromium, pytest.mark.web]
 STATUS = "document.getElementById('status').textContent"
 ALARM = "document.getElementById('alarm').textContent"
 AT_WORK = f"/^(Opening|Warming|Measuring|Checking)/.test({STATUS})"
-LONG = {"warmup_seconds": 60.0, "min_seconds": 60.0, "max_seconds": 90.0, "min_samples": 10}
 
 
 @pytest.fixture
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measurements that end only where they are cut off."""
-    from edgekit.bench import latency
-
-    endless = latency.Protocol(**LONG)  # type: ignore[arg-type]
-    monkeypatch.setattr(
-        latency.compare, "__kwdefaults__", {**latency.compare.__kwdefaults__, "protocol": endless}
-    )
+    endless = latency.Protocol(warmup_seconds=60, min_seconds=60, max_seconds=90)
+    monkeypatch.setattr(profiling, "compare", partial(latency.compare, protocol=endless))
 
 
 def at_work(phone: Browser, visit: Visit) -> None:
@@ -161,33 +155,6 @@ def test_wrong_answers_are_no_measurement(
             visit.result()
         assert refused.value.exit_code == 4
         phone.wait(f"{ALARM}.startsWith('edgekit stopped: web (headless Chrome')")
-
-
-def on_page(phone: Browser, artifact: ArtifactFolder, work: Callable[[Web], object]) -> None:
-    """Do something with the device itself, its page open."""
-    device, links = Web(Address(wait_s=60)), []
-    said = threading.Event()
-
-    def say(text: str) -> None:
-        links.append(next(word for word in text.split() if word.startswith("http")))
-        said.set()
-
-    def visit() -> None:
-        said.wait(60)
-        phone.visit(links[0])
-
-    subject = browsing.subject_of(artifact, "onnxruntime", 2)
-    opening = threading.Thread(target=visit)
-    opening.start()
-    with device.opened(subject, say):
-        opening.join()
-        work(device)
-
-
-def job_of(model: Path, mode: str = "latency", **changes: object) -> Job:
-    limits = {"warmup_seconds": 0.1, "min_seconds": 0.1, "max_seconds": 1.0, "min_samples": 10}
-    made = Job("latency", runtimes.find("onnxruntime").file, (model,), 2, {}, limits, timeout_s=60)
-    return replace(made, mode=mode, **changes)  # type: ignore[arg-type]
 
 
 def hungry(folder: Path) -> Path:

@@ -63,6 +63,11 @@ def test_samples_arrive_and_the_answers_are_the_runtime_s(phone: Browser, artifa
     assert 0 <= known.largest_difference <= known.tolerance
     assert 0 < known.tolerance < np.ptp(artifact.parity()[1])
     assert f"{latency.p50_ms:.3g} ms" in phone.text()
+    assert found.app_path is not None
+    assert list(found.app_path.stages_ms) == ["decode", "resize_and_normalise", "infer"]
+    assert all(stage > 0 for stage in found.app_path.stages_ms.values())
+    # Of 1280×960 pixels each is read: that takes longer than this small network.
+    assert found.app_path.stages_ms["resize_and_normalise"] > latency.p50_ms
     strangers = [url for url in phone.requests() if not url.startswith((link, "data:", "blob:"))]
     assert strangers == []
     # This machine has no GPU, which browser and LiteRT.js complain of.

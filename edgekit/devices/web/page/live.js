@@ -1,5 +1,6 @@
 // edgekit stands behind this page: it is asked what to do, and told what came of it.
 
+import {appPath} from './app.js';
 import {facts} from './facts.js';
 import {fetched, run} from './runner.js';
 import {alarm, busy, say} from './show.js';
@@ -22,7 +23,8 @@ export class Refused extends Error {
 }
 
 // Works until edgekit is done, and gives its summary; throws with a line for the user where it went away.
-export async function serve(backend) {
+export async function serve(subject) {
+  const {backend} = subject;
   await post('hello', {facts: await facts()}, 'Another browser has this link already. Each link is for one: run the command again for this device.');
   addEventListener('pagehide', () => navigator.sendBeacon('api/bye', JSON.stringify({client})));
   const alive = setInterval(() => post('alive').catch(() => {}), ALIVE_MS);
@@ -32,7 +34,7 @@ export async function serve(backend) {
     const question = await post('next', {seen});
     if (!question.number) continue;
     seen = question.number;
-    const parts = question.do === 'run' ? await work(question, backend) : [];
+    const parts = await (WORK[question.do] ?? nothing)(question, backend, subject);
     await post('answer', {number: seen, facts: await facts(), parts});
     if (question.do === 'stop') {
       clearInterval(alive);
@@ -43,6 +45,21 @@ export async function serve(backend) {
       await asleep?.release();
       return question.summary;
     }
+  }
+}
+
+const WORK = {run: work, app};
+
+async function nothing() {
+  return [];
+}
+
+async function app(_, backend, subject) {
+  say('From a photo to its answer …');
+  try {
+    return [{stages: await appPath(subject, await fetched(subject.model_file), backend)}];
+  } catch (error) {
+    return [{failure: 'error', reason: String(error.message).slice(0, 290)}];
   }
 }
 

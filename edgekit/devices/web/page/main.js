@@ -25,7 +25,7 @@ async function main() {
 
 async function live(subject) {
   try {
-    result(await serve(subject.backend));
+    result(await serve(subject));
     say('Done: edgekit has the samples, and this page may be closed.');
   } catch (error) {
     if (!error.ended) throw error;

@@ -1,5 +1,6 @@
 // The protocol without edgekit behind the page: known answers, then blocks of samples, each in a worker of its own.
 
+import {appPath} from './app.js';
 import {facts} from './facts.js';
 import {fetched, run} from './runner.js';
 import {milliseconds, percentile} from './show.js';
@@ -14,15 +15,18 @@ export async function measure(subject, model, say) {
     blocks.push(await part(subject, model, await fetched(known.inputs[0]), 1, 'latency', told));
   }
   const samples = blocks.flatMap(block => block.samples_ns);
+  say('From a photo to its answer …');
+  const stages = await appPath(subject, model, subject.backend);
   const summary = {
     median: milliseconds(percentile(samples, 50)),
     p90: milliseconds(percentile(samples, 90)),
     samples: `${samples.length} in ${blocks.length} workers`,
     runtime: `${subject.runtime} ${blocks[0].version}, ${blocks[0].threads} threads`,
+    'from a photo': Object.entries(stages).map(([name, times]) => `${name.replaceAll('_', ' ')} ${milliseconds(percentile(times, 50))}`).join(', '),
     'known answers': `${known.inputs.length} of ${known.inputs.length} within ${known.tolerance}, off by ${check.toPrecision(2)} at most`,
   };
   const document = {
-    model: subject.model, sha256: subject.sha256, facts: {before, after: await facts()}, protocol, blocks,
+    model: subject.model, sha256: subject.sha256, facts: {before, after: await facts()}, protocol, blocks, app_path_ns: stages,
     known_answers: {largest_difference: check, tolerance: known.tolerance, answered_by: known.answered_by},
   };
   return {summary, document};
