@@ -119,6 +119,11 @@ class TimesOnly:
 class Opened:
     """What a device is that somebody must open before it answers: a page, in a browser."""
 
+    @property
+    def ready(self) -> str:
+        """What it has, before anybody opens it."""
+        raise NotImplementedError
+
     def opened(self, subject: Subject, say: Callable[[str], None]) -> AbstractContextManager[None]:
         """Invite by `say`, and wait until it is open; it is closed when the block ends."""
         raise NotImplementedError

@@ -11,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from edgekit import runtimes
+from edgekit.artifact import MANIFEST
 from edgekit.bench import predict
 from edgekit.bench.latency import QUICK, input_of
-from edgekit.bundle.known import GREYS, KNOWN, SHARE, in_layout, rounded
+from edgekit.bundle.known import KNOWN, SHARE, in_layout, rounded
 from edgekit.bundle.picture import drawn, preprocessed
 from edgekit.bundle.render import own_version
 from edgekit.devices import HERE, Failure, Opened, open_device
+from edgekit.devices.web.runtimes import engine_of
 from edgekit.devices.web.subject import Known, Subject
 from edgekit.errors import InputError, MeasurementError
 from edgekit.frozen import Frozen
@@ -63,6 +65,7 @@ def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
 
     Raises `InputError` for inputs whose size is not fixed, and as `predict` does.
     """
+    engine_of(runtime)
     manifest = artifact.manifest
     spec = manifest.inputs[0]
     if len(manifest.inputs) != 1 or any(size < 1 for size in spec.shape):
@@ -97,9 +100,13 @@ def opened(
         yield _checked(subject, place.device, threads)
 
 
-def app_path(place: Place, progress: Progress) -> AppPath | None:
-    """What a browser takes from a picture file to its answer; none elsewhere, or where it failed, which is said."""
-    if not isinstance(place.device, Opened):
+def app_path(place: Place, progress: Progress, *, pictured: bool) -> AppPath | None:
+    """What a browser takes from a picture file to its answer.
+
+    None elsewhere, where nobody knows how a picture becomes the input (not `pictured`), or where it failed, which is
+    said.
+    """
+    if not isinstance(place.device, Opened) or not pictured:
         return None
     found = place.device.app_path()
     if isinstance(found, Failure):
@@ -164,14 +171,19 @@ def _arrays(subject: Subject, names: tuple[str, ...]) -> Array:
 
 
 def _known(artifact: ArtifactFolder, runtime: str) -> Known:
+    """Known inputs with the runtime's answers here; the drawn picture where its preprocessing is known."""
     manifest = artifact.manifest
     ready = manifest.preprocessing
     inputs = input_of(artifact) if manifest.inputs[0].shape[0] > 1 else _parity_inputs(artifact)
-    png = drawn(ready)
-    fed = np.concatenate([inputs[:KNOWN], preprocessed(png, ready)]).astype(np.float32)
+    files: dict[str, bytes] = {}
+    fed = inputs[:KNOWN].astype(np.float32)
+    names = [str(index) for index in range(len(fed))]
+    pictured = (artifact.folder / MANIFEST).is_file()
+    if pictured:
+        files[PICTURE] = drawn(ready)
+        fed = np.concatenate([fed, preprocessed(files[PICTURE], ready)])
+        names.append("picture")
     answers = predict(artifact, runtime, fed, open_device(HERE), options=_options(artifact, runtime))
-    names = [*(str(index) for index in range(len(fed) - 1)), "picture"]
-    files = {PICTURE: png}
     for name, put, given in zip(names, fed, answers, strict=True):
         files[f"known/input-{name}.f32"] = in_layout(put, manifest.inputs[0])
         files[f"known/output-{name}.f32"] = in_layout(given, manifest.outputs[0])
@@ -181,10 +193,7 @@ def _known(artifact: ArtifactFolder, runtime: str) -> Known:
         tuple(f"known/output-{name}.f32" for name in names),
         rounded(SHARE[manifest.precision] * float(np.ptp(answers))),
         f"{runtime} {_version(runtime)}",
-        PICTURE,
-        "known/input-picture.f32",
-        "known/output-picture.f32",
-        rounded(GREYS / min(ready.std)),
+        PICTURE if pictured else "",
     )
 
 
@@ -207,7 +216,8 @@ def _parity_inputs(artifact: ArtifactFolder) -> Array:
     try:
         inputs, _ = artifact.parity()
     except FileNotFoundError:
-        return input_of(artifact)
+        shape = (KNOWN, *artifact.manifest.inputs[0].shape[1:])
+        return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     return inputs
 
 

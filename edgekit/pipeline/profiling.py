@@ -15,7 +15,7 @@ from edgekit import runtimes
 from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Failure, compare, fastest, float_candidates
 from edgekit.checkpoint import STRUCTURE
-from edgekit.devices import open_device
+from edgekit.devices import Opened, open_device
 from edgekit.errors import InputError
 from edgekit.exporters import export
 from edgekit.graph.advice import Advice
@@ -23,6 +23,7 @@ from edgekit.graph.cost import Cost
 from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
+from edgekit.pipeline.bare_file import artifact_of_file
 from edgekit.pipeline.browsing import AppPath, KnownAnswers, app_path, opened, tell
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.loading import in_float, open_network
@@ -95,14 +96,18 @@ def profile(
     or 224; with a target it also gets floors on it (estimates) and the latency of its float file (random weights, or
     its own), in the fastest precision of the target's runtime here. With `layers` also the time of each layer, from a
     pass of its own. What the runtime made on the device, an engine for one, comes into `keep`. An ONNX, OpenVINO IR
-    or .tflite file without a manifest is only counted. Raises the errors of `edgekit.errors`.
+    or .tflite file without a manifest is only counted, but a browser measures an ONNX one too. Raises the errors of
+    `edgekit.errors`.
     """
     goal = load_target(target) if target else None
-    open_device(device)  # an address that is none is refused before anything is counted
+    where = open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
     file = path.is_file() and path.suffix != SUFFIX
     if file and not (path.parent / MANIFEST).is_file():
+        if isinstance(where, Opened):
+            bare = artifact_of_file(path)
+            return _joined(path.name, goal, _counted(bare, goal, bench.progress), bench.file(bare, ()))
         return _joined(path.name, goal, static_of_file(path, goal), None)
     if file or (path.is_dir() and not (path / STRUCTURE).is_file()):
         artifact = load_artifact(path)
@@ -182,7 +187,8 @@ class _Bench:
         place = self._place(artifact)
         with opened(place, artifact, self.threads, self.progress) as known:
             found = self._measured(artifact, place, layers)
-            path = app_path(place, self.progress)
+            pictured = (artifact.folder / MANIFEST).is_file()
+            path = app_path(place, self.progress, pictured=pictured)
             tell(place, found.latency, known, path)
         return replace(found, known_answers=known, app_path=path)
 

@@ -19,7 +19,7 @@ from edgekit.devices.web import messages, server
 from edgekit.devices.web.desk import Desk
 from edgekit.devices.web.invitation import invitation
 from edgekit.devices.web.page_files import page_files
-from edgekit.devices.web.runtimes import engine_of, runtime_files, version
+from edgekit.devices.web.runtimes import ENGINES, engine_of, runtime_files, version
 from edgekit.errors import EdgekitError, InputError, MissingError
 from edgekit.measurement import DeviceState
 
@@ -45,6 +45,12 @@ class Web(Opened):
         self._address = address
         self._desk: Desk | None = None
         self._counted: dict[str, adb_answer.Counts] = {}
+
+    @property
+    def ready(self) -> str:
+        """The runtimes that its page brings."""
+        known = ", ".join(f"{engine.package} {version(engine.package)}" for engine in ENGINES.values())
+        return f"a page with {known}; `edgekit profile RUN` shows the link that opens it"
 
     @contextmanager
     def opened(self, subject: Subject, say: Callable[[str], None]) -> Iterator[None]:

@@ -29,9 +29,6 @@ class Known:
     answered_by: str
     picture: str = ""
     """A PNG before preprocessing; none where nobody knows the preprocessing."""
-    picture_input: str = ""
-    picture_output: str = ""
-    picture_tolerance: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """All but the files."""

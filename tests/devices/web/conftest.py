@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import exporting
 import pytest
 from browser import Browser
-from small_networks import Residual
+from small_networks import Residual, model_of
+from torch import nn
 
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import latency
@@ -49,3 +51,14 @@ def tflite_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
     """The same network as it ships to a phone."""
     model = exporting.quantized(Residual, "android")
     return exporting.exported(model, "android", tmp_path_factory.mktemp("phone"))
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """A small network that gives each pixel one of three classes."""
+
+    def network() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1))
+
+    model = replace(model_of(network), task="segmentation", labels=("ground", "disc", "stripe"))
+    return exporting.exported(model, "web", tmp_path_factory.mktemp("segmenter"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser
-from page_visit import visiting
+from page_visit import Visit, visiting
 
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import predict
@@ -154,3 +154,39 @@ def test_the_page_works_offline_once_loaded(phone: Browser, onnx_int8: ArtifactF
     phone.wait(f"{SHOWN} && {ANSWERS}.length")
     assert phone.evaluate(ANSWERS) == before
     assert "edgekit has ended" in phone.text()
+
+
+def test_a_file_alone_is_measured_and_shows_no_pictures(
+    phone: Browser, onnx_int8: ArtifactFolder, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.onnx"
+    alone.write_bytes(onnx_int8.model_path.read_bytes())
+    visit = Visit(alone, "web://127.0.0.1?wait=60", {"threads": 2})
+    phone.visit(visit.link)
+    found = visit.result()
+    phone.wait(DONE)
+    assert found.latency is not None
+    assert len(found.latency.blocks_ns) == BLOCKS
+    assert found.known_answers is not None
+    assert found.known_answers.inputs == 3
+    assert found.app_path is None
+    assert phone.evaluate("document.getElementById('pictures').hidden")
+
+
+def test_a_segmented_picture_has_a_colour_and_a_share_for_each_class(
+    phone: Browser, segmenter: ArtifactFolder
+) -> None:
+    measured(phone, segmenter)
+    ready = segmenter.manifest.preprocessing
+    outputs = predict(segmenter, "onnxruntime", preprocessed(drawn(ready), ready), open_device("local"))[0]
+    found = outputs.argmax(axis=0)
+    names = phone.evaluate("Array.from(document.querySelectorAll('#answer .name'), part => part.textContent)")
+    shares = phone.evaluate(
+        "Array.from(document.querySelectorAll('#answer li'), part => part.lastChild.textContent)"
+    )
+    shown = dict(zip(names, shares, strict=True))
+    assert len(np.unique(found)) > 1
+    for index in np.unique(found):
+        share = float(shown[segmenter.manifest.labels[index]].removesuffix(" %")) / 100
+        assert math.isclose(share, float(np.mean(found == index)), abs_tol=0.02)
+    assert phone.evaluate("document.querySelectorAll('#answer .swatch').length") == len(shown)
