@@ -133,6 +133,14 @@ def tell(place: Place, found: Profile, known: KnownAnswers | None, path: AppPath
     place.device.done(told | ({"from a photo": stages(path)} if path else {}))
 
 
+def tell_threads(found: Profile, asked: int, progress: Progress) -> None:
+    """Say where a browser gave fewer threads than were asked for."""
+    if found.threads < asked:
+        why = found.before.facts.get("isolated", "")
+        cores = found.before.facts.get("cores", "an unknown number of")
+        progress.say(f"{found.threads} of {asked} threads: the page is isolated: {why}; it has {cores} cores")
+
+
 def stages(path: AppPath) -> str:
     """The steps of an app path in one line."""
     return ", ".join(f"{name.replace('_', ' ')} {ms:.3g} ms" for name, ms in path.stages_ms.items())

@@ -24,7 +24,7 @@ from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
 from edgekit.pipeline.bare_file import artifact_of_file
-from edgekit.pipeline.browsing import AppPath, KnownAnswers, app_path, opened, tell
+from edgekit.pipeline.browsing import AppPath, KnownAnswers, app_path, opened, tell, tell_threads
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.place import Place, place_of
@@ -190,6 +190,8 @@ class _Bench:
             pictured = (artifact.folder / MANIFEST).is_file()
             path = app_path(place, self.progress, pictured=pictured)
             tell(place, found.latency, known, path)
+            if known is not None:
+                tell_threads(found.latency, self.threads, self.progress)
         return replace(found, known_answers=known, app_path=path)
 
     def _measured(self, artifact: ArtifactFolder, place: Place, layers: KnownLayers) -> Measured:

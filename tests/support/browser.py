@@ -25,6 +25,10 @@ FLAGS = (
 )
 
 
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-webgpu-adapter=swiftshader")
+"""WebGPU computed on the processor."""
+
+
 class DevToolsError(Exception):
     """The browser did not do what it was told."""
 
@@ -35,7 +39,8 @@ class Browser:
     def __init__(self, program: str, profile: Path, *flags: str) -> None:
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        arguments = [program, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
+        common = [flag for flag in FLAGS if not (flags == SOFTWARE_GPU and flag == "--disable-gpu")]
+        arguments = [program, *common, *flags, f"--user-data-dir={profile}", "about:blank"]
         self._pid = os.posix_spawn(
             program,
             arguments,

@@ -42,15 +42,14 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def onnx_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
-    """A small network as it ships to a browser."""
-    return exporting.exported(exporting.quantized(Residual, "web"), "web", tmp_path_factory.mktemp("web"))
+    """A small network for ONNX Runtime."""
+    return exporting.exported(exporting.quantized(Residual, "host"), "host", tmp_path_factory.mktemp("onnx"))
 
 
 @pytest.fixture(scope="session")
 def tflite_int8(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
-    """The same network as it ships to a phone."""
-    model = exporting.quantized(Residual, "android")
-    return exporting.exported(model, "android", tmp_path_factory.mktemp("phone"))
+    """The same network as it ships to a browser."""
+    return exporting.exported(exporting.quantized(Residual, "web"), "web", tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="session")
@@ -61,4 +60,10 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
         return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 3, padding=1))
 
     model = replace(model_of(network), task="segmentation", labels=("ground", "disc", "stripe"))
-    return exporting.exported(model, "web", tmp_path_factory.mktemp("segmenter"))
+    return exporting.exported(model, "host", tmp_path_factory.mktemp("segmenter"))
+
+
+@pytest.fixture(scope="session")
+def onnx_float(tmp_path_factory: pytest.TempPathFactory) -> ArtifactFolder:
+    """The small network in float."""
+    return exporting.exported(model_of(Residual), "host", tmp_path_factory.mktemp("float"))

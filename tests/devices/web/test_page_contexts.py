@@ -7,11 +7,12 @@ import socketserver
 import ssl
 from collections.abc import Iterator
 from http.server import HTTPServer
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from browser import Browser
+from browser import SOFTWARE_GPU, Browser
 from page_visit import job_of, on_page, visiting
 
 from edgekit.artifact import ArtifactFolder
@@ -86,3 +87,21 @@ def test_https_isolates_the_page_under_the_certificate_that_was_shown(
     assert latency is not None
     assert latency.before.facts["isolated"] == "yes"
     assert latency.threads == 2
+
+
+def test_webgpu_answers_as_the_runtime_here(
+    onnx_float: ArtifactFolder, chromium: str, tmp_path: Path
+) -> None:
+    inputs, expected = onnx_float.parity()
+    with_gpu = Browser(chromium, tmp_path, *SOFTWARE_GPU)
+
+    def work(device: Web) -> None:
+        assert device.state().facts["webgpu"].startswith("yes")
+        answer = device.call(job_of(onnx_float.model_path, "predict"), inputs[:2])
+        assert isinstance(answer, Answer)
+        assert answer.outputs is not None
+        assert answer.values["version"].endswith("on WebGPU")
+        assert np.max(np.abs(answer.outputs - expected[:2])) < 1e-3 * np.ptp(expected)
+
+    on_page(with_gpu, onnx_float, work, Address(backend="webgpu", wait_s=60))
+    with_gpu.close()

@@ -93,7 +93,7 @@ def test_the_folder_is_an_artifact_and_holds_all_that_its_page_names(folder: Pat
     assert not subject["live"]
     for name in (*subject["page_files"], *subject["known_files"], subject["model_file"]):
         assert (folder / name).is_file()
-    assert (folder / "runtime/ort/ort-wasm-simd-threaded.wasm").stat().st_size > 1_000_000
+    assert (folder / "runtime/litert/wasm/litert_wasm_internal.wasm").stat().st_size > 1_000_000
     load_artifact(folder).verify()
 
 

@@ -18,7 +18,7 @@ export async function open(model, {options, threads, backend, wasm}) {
   let fed;
   let last;
   return {
-    version: `web ${ort.env.versions.web}`,
+    version: `web ${ort.env.versions.web}${backend === 'webgpu' ? ' on WebGPU' : ''}`,
     threads,
     details: {backend: backend === 'wasm' ? 'WebAssembly, SIMD' : 'WebGPU', wasm_threads: String(threads)},
     feed(values, dims) { fed = {[input]: new ort.Tensor('float32', values, dims)}; },
