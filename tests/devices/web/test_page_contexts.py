@@ -34,15 +34,20 @@ def lenient(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     started.close()
 
 
-def test_plain_http_says_what_is_missing_and_measures_without(
-    onnx_int8: ArtifactFolder, lenient: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server binds the name as it binds a network's address, but on this machine."""
+
     def bind(server: HTTPServer) -> None:
-        """As a network's address is bound, but on this machine."""
         server.server_address = ("127.0.0.1", 0)
         socketserver.TCPServer.server_bind(server)
 
     monkeypatch.setattr(HTTPServer, "server_bind", bind)
+
+
+def test_plain_http_says_what_is_missing_and_measures_without(
+    onnx_int8: ArtifactFolder, lenient: Browser, named: None
+) -> None:
     inputs, _ = onnx_int8.parity()
 
     def work(device: Web) -> None:
@@ -66,6 +71,22 @@ def test_plain_http_says_what_is_missing_and_measures_without(
         assert lenient.evaluate("document.getElementById('pictures').hidden || !navigator.mediaDevices")
 
     on_page(lenient, onnx_int8, work, Address(host=NAME, wait_s=60))
+
+
+def test_what_is_not_kept_offline_shows_pictures_as_long_as_it_is_open(
+    onnx_int8: ArtifactFolder, lenient: Browser, named: None
+) -> None:
+    answers = "document.querySelectorAll('#answer li').length"
+    with visiting(onnx_int8, f"web://{NAME}?wait=60") as visit:
+        lenient.fresh()
+        lenient.visit(visit.link)
+        visit.result()  # the server is gone
+        lenient.wait("document.getElementById('status').textContent.startsWith('Done')")
+        assert lenient.wait(answers) == 5
+        lenient.evaluate("document.getElementById('answer').replaceChildren(), 0")
+        lenient.evaluate("document.getElementById('known').click(), 0")
+        assert lenient.wait(answers) == 5
+        assert lenient.evaluate("document.getElementById('alarm').textContent") == ""
 
 
 def test_https_isolates_the_page_under_the_certificate_that_was_shown(

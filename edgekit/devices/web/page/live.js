@@ -22,10 +22,11 @@ export class Refused extends Error {
   }
 }
 
-// Works until edgekit is done, and gives its summary; throws with a line for the user where it went away.
-export async function serve(subject) {
+// Works until edgekit is done, and gives `done` its summary while it is still there; throws a line for the user where it
+// went away.
+export async function serve(subject, done) {
   const {backend} = subject;
-  await post('hello', {facts: await facts()}, 'Another browser has this link already. Each link is for one: run the command again for this device.');
+  await post('hello', {facts: await facts()}, 'Another browser has this link already. Each link is for one: run the command again for this device.', RETRY_MS);
   addEventListener('pagehide', () => navigator.sendBeacon('api/bye', JSON.stringify({client})));
   const alive = setInterval(() => post('alive').catch(() => {}), ALIVE_MS);
   await keepAwake();
@@ -34,17 +35,19 @@ export async function serve(subject) {
     const question = await post('next', {seen});
     if (!question.number) continue;
     seen = question.number;
+    if (question.do === 'done') await done(question.summary);
+    const last = question.do === 'done' || question.do === 'stop';
     const parts = await (WORK[question.do] ?? nothing)(question, backend, subject);
-    await post('answer', {number: seen, facts: await facts(), parts});
-    if (question.do === 'stop') {
-      clearInterval(alive);
-      throw new Refused(`edgekit stopped: ${question.reason}`, true);
+    const answered = post('answer', {number: seen, facts: await facts(), parts}, undefined, last ? 0 : GIVE_UP_MS);
+    if (!last) {
+      await answered;
+      continue;
     }
-    if (question.do === 'done') {
-      clearInterval(alive);
-      await asleep?.release();
-      return question.summary;
-    }
+    await answered.catch(() => {});  // edgekit may end before it has said that it heard
+    clearInterval(alive);
+    await asleep?.release();
+    if (question.do === 'stop') throw new Refused(`edgekit stopped: ${question.reason}`, true);
+    return;
   }
 }
 
@@ -99,7 +102,7 @@ function base64(values) {
 }
 
 // A connection that was cut may come back: what was to be said is said again, as long as edgekit waits.
-async function post(name, given = {}, refused = 'edgekit no longer speaks with this page.') {
+async function post(name, given = {}, refused = 'edgekit no longer speaks with this page.', patience_ms = GIVE_UP_MS) {
   const body = JSON.stringify({client, ...given});
   for (const begin = performance.now(); ;) {
     try {
@@ -111,7 +114,7 @@ async function post(name, given = {}, refused = 'edgekit no longer speaks with t
     } catch (error) {
       if (error instanceof Refused) throw error;
       if (name === 'alive') return {};
-      if (performance.now() - begin > (name === 'hello' ? RETRY_MS : GIVE_UP_MS)) {
+      if (performance.now() - begin >= patience_ms) {
         throw new Refused('No connection: edgekit has ended, or the network was cut. To measure, run the command again.', true);
       }
       alarm('The connection was cut: trying again …');

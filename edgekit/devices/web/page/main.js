@@ -24,15 +24,20 @@ async function main() {
 }
 
 async function live(subject) {
+  const shown = async () => pictures(subject, await fetched(subject.model_file));
   try {
-    result(await serve(subject));
+    // While edgekit is there: a page that no browser keeps offline has all in its memory then.
+    await serve(subject, async summary => {
+      result(summary);
+      await shown();
+    });
     say('Done: edgekit has the samples, and this page may be closed.');
   } catch (error) {
     if (!error.ended) throw error;
     alarm(error.message);
     say('Not measured.');
+    await shown().catch(() => {});  // what is not kept offline is gone with edgekit
   }
-  await pictures(subject, await fetched(subject.model_file));
 }
 
 async function alone(subject) {
@@ -68,8 +73,10 @@ function result(summary) {
 }
 
 async function pictures(subject, model) {
-  offer(subject, model, subject.backend);
-  if (subject.known.picture) await picture(new Blob([await fetched(subject.known.picture)]));
+  if (!subject.known.picture) return;
+  const known = new Blob([await fetched(subject.known.picture)]);
+  offer(subject, model, subject.backend, known);
+  await picture(known);
 }
 
 // Keeps this page for when there is no network, where browsers allow it.

@@ -1,18 +1,17 @@
 // A picture, classified or segmented here: the known one, a chosen photo, or one that the camera takes.
 
 import {decode, pixelsOf, preprocess} from './preprocess.js';
-import {fetched, Runner} from './runner.js';
+import {Runner} from './runner.js';
 import {$, alarm, element} from './show.js';
 
 const TOP = 5;
 const COLOURS = [[26, 95, 180], [230, 60, 10], [38, 162, 105], [229, 165, 10], [145, 65, 172], [0, 150, 170], [120, 80, 40], [200, 60, 120]];
 let subject, model, backend, runner;
 
-export function offer(about, bytes, chosen) {
+export function offer(about, bytes, chosen, known) {
   [subject, model, backend] = [about, bytes, chosen];
-  if (!subject.known.picture) return;
   $('pictures').hidden = false;
-  $('known').onclick = () => guarded(async () => picture(await blobOf(subject.known.picture)));
+  $('known').onclick = () => guarded(() => picture(known));
   $('photo').onchange = () => { const [file] = $('photo').files; if (file) guarded(() => picture(file)); };
   $('camera').onclick = () => guarded(openCamera);
   $('shoot').onclick = () => guarded(shoot);
@@ -142,10 +141,6 @@ async function shoot() {
   const video = $('video');
   await opened();
   await classify(pixelsOf(video, video.videoWidth, video.videoHeight), {});
-}
-
-async function blobOf(path) {
-  return new Blob([await fetched(path)]);
 }
 
 async function guarded(work) {
