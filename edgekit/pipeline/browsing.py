@@ -20,7 +20,7 @@ from edgekit.bundle.render import own_version
 from edgekit.devices import HERE, Failure, Opened, open_device
 from edgekit.devices.web.runtimes import engine_of
 from edgekit.devices.web.subject import Known, Subject
-from edgekit.errors import InputError, MeasurementError
+from edgekit.errors import InputError, MeasurementError, MissingError
 from edgekit.frozen import Frozen
 from edgekit.model import Preprocessing
 
@@ -108,7 +108,10 @@ def app_path(place: Place, progress: Progress, *, pictured: bool) -> AppPath | N
     """
     if not isinstance(place.device, Opened) or not pictured:
         return None
-    found = place.device.app_path()
+    try:
+        found = place.device.app_path()
+    except MissingError as error:
+        found = Failure("error", error.what)
     if isinstance(found, Failure):
         progress.say(f"from a photo to its answer: {found.reason}")
         return None
@@ -117,8 +120,10 @@ def app_path(place: Place, progress: Progress, *, pictured: bool) -> AppPath | N
     return AppPath(picture=f"a drawn JPEG, {PHOTO[0]}×{PHOTO[1]}", runs=runs, stages_ms=medians)
 
 
-def tell(place: Place, found: Profile, known: KnownAnswers | None, path: AppPath | None) -> None:
-    """Show the result on the page that it was measured on."""
+def tell(
+    place: Place, found: Profile, known: KnownAnswers | None, path: AppPath | None, progress: Progress
+) -> None:
+    """Show the result on the page that it was measured on; one that is closed by now has given it all the same."""
     if not isinstance(place.device, Opened) or known is None:
         return
     told = {
@@ -130,7 +135,10 @@ def tell(place: Place, found: Profile, known: KnownAnswers | None, path: AppPath
         "known answers": f"{known.inputs} of {known.inputs} within {known.tolerance:g}, off by "
         f"{known.largest_difference:.2g} at most",
     }
-    place.device.done(told | ({"from a photo": stages(path)} if path else {}))
+    try:
+        place.device.done(told | ({"from a photo": stages(path)} if path else {}))
+    except MissingError:
+        progress.say("the page was closed after it had been measured")
 
 
 def tell_threads(found: Profile, asked: int, progress: Progress) -> None:
@@ -138,7 +146,7 @@ def tell_threads(found: Profile, asked: int, progress: Progress) -> None:
     if found.threads < asked:
         why = found.before.facts.get("isolated", "")
         cores = found.before.facts.get("cores", "an unknown number of")
-        progress.say(f"{found.threads} of {asked} threads: the page is isolated: {why}; it has {cores} cores")
+        progress.say(f"{found.threads} of {asked} threads: isolated: {why}, cores: {cores}")
 
 
 def stages(path: AppPath) -> str:

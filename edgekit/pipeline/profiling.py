@@ -189,7 +189,7 @@ class _Bench:
             found = self._measured(artifact, place, layers)
             pictured = (artifact.folder / MANIFEST).is_file()
             path = app_path(place, self.progress, pictured=pictured)
-            tell(place, found.latency, known, path)
+            tell(place, found.latency, known, path, self.progress)
             if known is not None:
                 tell_threads(found.latency, self.threads, self.progress)
         return replace(found, known_answers=known, app_path=path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import files
-from edgekit.devices import Answer, Failure, Job, Opened, adb_answer
+from edgekit.devices import Answer, Failure, Job, Opened, counting
 from edgekit.devices.runner import load_runtime
 from edgekit.devices.web import messages, server
 from edgekit.devices.web.desk import Desk
@@ -44,7 +43,7 @@ class Web(Opened):
     def __init__(self, address: Address) -> None:
         self._address = address
         self._desk: Desk | None = None
-        self._counted: dict[str, adb_answer.Counts] = {}
+        self._counted: dict[str, counting.Counts] = {}
 
     @property
     def ready(self) -> str:
@@ -84,7 +83,7 @@ class Web(Opened):
 
     def done(self, summary: Mapping[str, str]) -> None:
         """Show the result on the page; raises `MissingError` where it is gone."""
-        self._there().ask({"do": "done", "summary": dict(summary)}, {}, STATE_S)
+        self._there().ask({"do": "done", "summary": dict(summary)}, {}, APP_S)
 
     def app_path(self) -> Mapping[str, Sequence[int]] | Failure:
         """Nanoseconds of each step from a picture file to its answer, a value a run; raises `MissingError`."""
@@ -177,10 +176,10 @@ class Web(Opened):
             }
         )
 
-    def _count(self, job: Job, images: Array | None) -> adb_answer.Counts | Failure:
+    def _count(self, job: Job, images: Array | None) -> counting.Counts | Failure:
         digest = files.sha256(job.model_files[0])
         if digest not in self._counted:
-            counted = adb_answer.count(job, images)
+            counted = counting.count(job, images)
             if isinstance(counted, Failure):
                 return counted
             self._counted[digest] = counted
@@ -192,7 +191,7 @@ class Web(Opened):
         images = np.array([[[[-1, 2], [3, -4]]]], dtype=np.float32)
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             model = Path(folder) / "tiny"
-            model.write_bytes(base64.b64decode(runtime.TINY_MODEL))
+            model.write_bytes(counting.tiny_model(runtime))
             work = replace(job, mode="predict", model_files=(model,), threads=1, options=runtime.OPTIONS)
             outcome = self.call(work, images)
         if isinstance(outcome, Failure):

@@ -29,7 +29,7 @@ async function live(subject) {
     // While edgekit is there: a page that no browser keeps offline has all in its memory then.
     await serve(subject, async summary => {
       result(summary);
-      await shown();
+      await shown().catch(error => alarm(`No pictures: ${error.message}`));
     });
     say('Done: edgekit has the samples, and this page may be closed.');
   } catch (error) {
