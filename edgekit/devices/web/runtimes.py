@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,7 +86,7 @@ def check_installed() -> None:
             what = f"version {found} is installed" if found else "it is not installed"
             raise MissingError(
                 f"a browser needs {package} {wanted}, and {what}",
-                hint=f"npm ci --ignore-scripts --no-audit --no-fund --prefix {HERE}",
+                hint=f"npm ci --ignore-scripts --no-audit --no-fund --prefix {shlex.quote(str(HERE))}",
             )
 
 

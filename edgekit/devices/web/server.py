@@ -229,6 +229,8 @@ class _Handler(BaseHTTPRequestHandler):
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         self.send_response(status)
         headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(size)}
+        if "/runtime/" in self.path and status == HTTPStatus.OK:
+            headers["Cache-Control"] = "private, max-age=3600"  # each worker loads it, and it is large
         if self.close_connection:
             headers["Connection"] = "close"
         for name, value in headers.items():

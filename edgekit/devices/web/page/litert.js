@@ -1,10 +1,27 @@
 // LiteRT.js: opens a .tflite file in a worker.
 
-export async function open(model, {threads, version}) {
+const FOLDER = new URL('./runtime/litert/wasm/', import.meta.url).href;
+
+// What opening needs of the network, before its time is taken. Threads need relaxed SIMD here: a browser without gets one.
+export async function download({threads}) {
+  const {supportsFeature} = await import('./runtime/litert/index.js');
+  const relaxed = await supportsFeature('relaxedSimd');
+  const threaded = threads > 1 && relaxed && await supportsFeature('threads');
+  const build = `litert_wasm${relaxed ? '' : '_compat'}${threaded ? '_threaded' : ''}_internal`;
+  const response = await fetch(`${FOLDER}${build}.wasm`);
+  if (!response.ok) throw new Error(`${build}.wasm: ${response.status}`);
+  return {threaded, build, wasm: await response.arrayBuffer()};
+}
+
+export async function open(model, {threads, version, downloaded: {threaded, build, wasm}}) {
   const {loadLiteRt, loadAndCompile, Tensor} = await import('./runtime/litert/index.js');
-  const folder = new URL('./runtime/litert/wasm/', import.meta.url).href;
-  const threaded = threads > 1 && await load(loadLiteRt, folder, true).catch(() => false);
-  if (!threaded) await load(loadLiteRt, folder, false);
+  self.Module = {
+    wasmBinary: wasm,
+    mainScriptUrlOrBlob: `${FOLDER}${build}.js`,  // its threads are workers of the very script that is loaded
+    locateFile: name => FOLDER + name,
+    printErr() { /* its log goes to the console as errors */ },
+  };
+  await loadLiteRt(FOLDER, {threads: threaded});
   const used = threaded ? threads : 1;
   const compiled = await loadAndCompile(model, {accelerator: 'wasm', cpuOptions: {numThreads: used}});
   let fed;
@@ -26,15 +43,4 @@ export async function open(model, {threads, version}) {
       return {data: Float32Array.from(data), dims: Array.from(compiled.getOutputDetails()[0].shape)};
     },
   };
-}
-
-// Threads need relaxed SIMD here: a browser without it gets one. They are workers of the very script that is loaded.
-async function load(loadLiteRt, folder, threads) {
-  self.Module = {
-    mainScriptUrlOrBlob: `${folder}litert_wasm_threaded_internal.js`,
-    locateFile: name => folder + name,
-    printErr() { /* its log goes to the console as errors */ },
-  };
-  await loadLiteRt(folder, {threads});
-  return true;
 }

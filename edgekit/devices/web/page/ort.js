@@ -1,11 +1,20 @@
 // ONNX Runtime Web: opens an ONNX file in a worker.
 
-export async function open(model, {options, threads, backend, wasm}) {
-  const ort = await import(`./runtime/ort/ort.${backend}.min.mjs`);
+const FOLDER = new URL('./runtime/ort/', import.meta.url).href;
+const BUILDS = {wasm: 'ort-wasm-simd-threaded', webgpu: 'ort-wasm-simd-threaded.asyncify'};
+
+// What opening needs of the network, before its time is taken.
+export async function download({backend}) {
+  const response = await fetch(`${FOLDER}${BUILDS[backend]}.wasm`);
+  if (!response.ok) throw new Error(`${BUILDS[backend]}.wasm: ${response.status}`);
+  return {wasm: await response.arrayBuffer(), ort: await import(`./runtime/ort/ort.${backend}.min.mjs`)};
+}
+
+export async function open(model, {options, threads, backend, downloaded: {wasm, ort}}) {
   ort.env.logLevel = 'error';
-  ort.env.wasm.wasmPaths = new URL('./runtime/ort/', import.meta.url).href;
+  ort.env.wasm.wasmPaths = FOLDER;
   ort.env.wasm.numThreads = threads;
-  if (wasm) ort.env.wasm.wasmBinary = wasm;
+  ort.env.wasm.wasmBinary = wasm;
   const session = await ort.InferenceSession.create(model, {
     executionProviders: [backend],
     graphOptimizationLevel: 'all',

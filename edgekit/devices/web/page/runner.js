@@ -2,20 +2,6 @@
 
 import {threadsHere} from './facts.js';
 
-const PREFETCHED = {
-  ort: {wasm: 'runtime/ort/ort-wasm-simd-threaded.wasm', webgpu: 'runtime/ort/ort-wasm-simd-threaded.asyncify.wasm'},
-  litert: {},
-};
-const loaded = new Map();
-
-// Downloads are no part of opening a file: what a runtime computes with is fetched once, and handed to each worker.
-async function prefetched(engine, backend) {
-  const path = PREFETCHED[engine][backend];
-  if (!path) return undefined;
-  if (!loaded.has(path)) loaded.set(path, await fetched(path));
-  return loaded.get(path);
-}
-
 export async function fetched(path, options) {
   const response = await fetch(path, options);
   if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
@@ -54,8 +40,7 @@ export class Runner {
   }
 
   async open(job, files, backend) {
-    const wasm = await prefetched(job.engine, backend);
-    return this.ask('open', {...job, ...files, backend, wasm, threads: threadsHere(job.threads)});
+    return this.ask('open', {...job, ...files, backend, threads: threadsHere(job.threads)});
   }
 
   end() {

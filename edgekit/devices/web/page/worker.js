@@ -8,10 +8,12 @@ let session;
 let group = 1;
 
 const actions = {
-  async open({engine, model, inputs, shape, batch, options, threads, backend, wasm, version}) {
-    const {open} = await import(`./${engine}.js`);  // a classic worker: LiteRT.js loads scripts, which module workers refuse
+  // A classic worker that imports modules: LiteRT.js loads scripts, which workers that are modules refuse.
+  async open({engine, model, inputs, shape, batch, options, threads, backend, version}) {
+    const {download, open} = await import(`./${engine}.js`);
+    const downloaded = await download({threads, backend});
     const start = performance.now();
-    session = await open(new Uint8Array(model), {options, threads, backend, wasm, version});
+    session = await open(new Uint8Array(model), {options, threads, backend, version, downloaded});
     const load_ns = nanoseconds(performance.now() - start);
     session.inputs = new Float32Array(inputs);
     session.dims = [batch, ...shape.slice(1)];
