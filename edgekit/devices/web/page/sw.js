@@ -16,10 +16,12 @@ async function forget() {
   await Promise.all(names.filter(name => name.startsWith('edgekit ') && name !== NAME).map(name => caches.delete(name)));
 }
 
-self.addEventListener('message', ({data}) => data.forEach(async name => {
+self.addEventListener('message', event => event.waitUntil(Promise.all(event.data.map(keep))));
+
+async function keep(name) {
   const url = new URL(name === 'index.html' ? './' : name, self.registration.scope);
   try { await fromNetwork(new Request(url)); } catch { /* kept when it is next asked for */ }
-}));
+}
 
 self.addEventListener('fetch', event => {
   const {request} = event;
