@@ -3,10 +3,17 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix test-libraries test-aarch64 test-bundle bench-prune lint constraints clean
+.PHONY: demo test test-matrix test-libraries test-aarch64 test-bundle web-runtimes bench-prune lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
+
+# What runs models in a browser, as its lock file pins it; without npm the tests that need it are skipped.
+web-runtimes: edgekit/devices/web/node_modules  ## Fetch the runtimes of `--device web` and `--target web`.
+
+edgekit/devices/web/node_modules: edgekit/devices/web/package-lock.json
+	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
+	touch $@
 
 test: .venv/installed-dev  ## Set up with the development extras, then run the whole test suite.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)

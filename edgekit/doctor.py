@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgekit import runtimes
-from edgekit.devices import HERE, Answer, Device, Failure, Job, TimesOnly, open_device
+from edgekit.devices import HERE, Answer, Device, Failure, Job, Opened, TimesOnly, open_device
 from edgekit.devices.state import UNKNOWN
 from edgekit.errors import MissingError
 from edgekit.frozen import Frozen
@@ -63,6 +63,8 @@ def _device(uri: str) -> list[Check]:
     """What the device itself tells; one check that failed where it cannot be reached."""
     try:
         device = open_device(uri)
+        if isinstance(device, Opened):
+            return [Check(name="device", ok=True, detail=device.ready)]
         found = [Check(name="device", ok=True, detail=device.name)]
         phone = isinstance(device, TimesOnly)  # no Python there, and one runtime: its own tool
         known = [runtimes.find("litert")] if phone else runtimes.runtimes().values()

@@ -128,6 +128,8 @@ class Target(Frozen):
     fp32_tflops: Positive | None = None
     bundle: bool = False
     """A run also writes what an app takes: the file with its description, its code and its known answers."""
+    page: bool = False
+    """An export is a folder with a page that runs the file in a browser."""
     app_formats: tuple[Literal["coreml"], ...] = ()
     """What a bundle holds beside the .tflite, where it can be converted."""
     next_steps: tuple[str, ...] = ()

@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from edgekit.devices.web.runtimes import check_installed
+from edgekit.errors import MissingError
 from edgekit.report import ArtifactSummary, Latency, LayerRow, Parity, Report, Rival, Step
 
 PROGRAMS = {"chromium": ("chromium", "chromium-browser", "google-chrome"), "sshd": ("sshd",), "adb": ("adb",)}
@@ -37,6 +39,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get(FORBID_SKIPS) == "1":
                 pytest.fail(f"{reason}, and {FORBID_SKIPS}=1", pytrace=False)
             pytest.skip(reason)
+    if item.get_closest_marker("web") and (lacking := web_runtimes_lacking()):
+        if os.environ.get(FORBID_SKIPS) == "1":
+            pytest.fail(f"{lacking}, and {FORBID_SKIPS}=1", pytrace=False)
+        pytest.skip(lacking)
+
+
+def web_runtimes_lacking() -> str:
+    """What of the browsers' runtimes is not installed; empty where all are."""
+    try:
+        check_installed()
+    except MissingError as error:
+        return error.what
+    return ""
 
 
 @pytest.fixture(scope="session")

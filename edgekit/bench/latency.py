@@ -249,7 +249,7 @@ def _profile(
         device=device,
         runtime=candidate.runtime,
         runtime_version=blocks[0].values["version"],
-        threads=threads,
+        threads=blocks[0].values.get("threads", threads),  # a browser may have fewer than were asked for
         blocks_ns=tuple(tuple(block.values["samples_ns"]) for block in blocks),
         warmup_ns=tuple(tuple(block.values["warmup_ns"]) for block in blocks),
         load_ns=tuple(block.values["load_ns"] for block in blocks),

@@ -21,6 +21,7 @@ STEADY = (
     "throttle_events",
     "cooling_level",
     "firmware_throttled",
+    "page_hidden",  # browsers slow a page down that nobody sees
 )
 THROTTLED_NOW = 0xF
 """Bits of a Raspberry Pi's `get_throttled`: under-voltage, clock capped, throttled, temperature limit; higher ones

@@ -65,8 +65,8 @@ def write_known(artifact: ArtifactFolder, inputs: Array, device: Device, version
         picture=PICTURE,
         picture_input=_input("picture"),
         picture_output=_output("picture"),
-        tolerance=_rounded(SHARE[manifest.precision] * float(np.ptp(answers))),
-        picture_tolerance=_rounded(GREYS / min(manifest.preprocessing.std)),
+        tolerance=rounded(SHARE[manifest.precision] * float(np.ptp(answers))),
+        picture_tolerance=rounded(GREYS / min(manifest.preprocessing.std)),
         answered_by=f"LiteRT {version} with XNNPACK",
     )
 
@@ -89,9 +89,14 @@ def check_known(artifact: ArtifactFolder, known: KnownAnswers, device: Device) -
 
 
 def write_raw(path: Path, values: Array, spec: TensorSpec) -> None:
-    """Values of one picture, channels first, as float32 in the file's own layout."""
+    """`in_layout` into a file."""
+    files.write_bytes(path, in_layout(values, spec))
+
+
+def in_layout(values: Array, spec: TensorSpec) -> bytes:
+    """Values of one picture, channels first, as little-endian float32 in the file's own layout."""
     placed = values.transpose(1, 2, 0) if spec.layout == "NHWC" else values
-    files.write_bytes(path, np.ascontiguousarray(placed, dtype=RAW).tobytes())
+    return np.ascontiguousarray(placed, dtype=RAW).tobytes()
 
 
 def read_raw(path: Path, spec: TensorSpec) -> Array:
@@ -112,7 +117,7 @@ def _difference(expected: Array, given: Array) -> float:
     return largest if np.isfinite(largest) else float(np.finfo(np.float32).max)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """To two digits, so that it can be read in code."""
     return float(f"{value:.1e}")
 

@@ -64,6 +64,8 @@ def export(
         from edgekit.pipeline.bundling import export_bundle, zip_of
         from edgekit.pipeline.exporting import export as write
         from edgekit.pipeline.loading import open_network, refuse_description
+        from edgekit.pipeline.web_folder import export_page
+        from edgekit.target import load_target
 
         if licence is not None and not bundle:
             raise InputError(
@@ -84,7 +86,10 @@ def export(
             )
             document = {"folder": str(out), "zip": str(zip_of(out)), **told.model_dump(mode="json")}
         else:
-            found = write(network, target=target, out=out, force=force, progress=shown())
+            if load_target(target).page:
+                found = export_page(subject, network, target=target, out=out, force=force, progress=shown())
+            else:
+                found = write(network, target=target, out=out, force=force, progress=shown())
             about = {"folder": str(found.folder), "size_bytes": found.size_bytes}
             document = about | found.manifest.model_dump(mode="json")
         sink.show(document, lambda console: print_facts(console, document))

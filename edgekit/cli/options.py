@@ -113,7 +113,9 @@ Batch = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        "--device", metavar="URI", help="Where it runs: `local`, `ssh://user@host[:port]`, `adb://SERIAL`."
+        "--device",
+        metavar="URI",
+        help="Where it runs: `local`, `ssh://user@host[:port]`, `adb://SERIAL`; for `profile` also `web`, a browser.",
     ),
 ]
 Resume = Annotated[

@@ -100,7 +100,7 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         console.print()
         print_layers(console, cost.layers)
     if latency is not None:
-        print_facts(console, _latency_facts(latency))
+        print_facts(console, _latency_facts(latency) | _browser_facts(found))
         print_facts(console, {f"beside it, {name}": _told(one) for name, one in found.rivals.items()})
     if times is not None:
         from edgekit.cli.layer_table import print_layer_times
@@ -108,6 +108,22 @@ def _print(console: "Console", found: "CostProfile", *, layers: bool) -> None:
         console.print()
         print_layer_times(console, times)
     print_advice(console, found.advice, every=layers)
+
+
+def _browser_facts(found: "CostProfile") -> dict[str, Any]:
+    """That it answered right, and the same file as an app runs it: from a picture's bytes to the answer."""
+    from edgekit.pipeline.browsing import stages
+
+    facts = {}
+    if (known := found.known_answers) is not None:
+        facts["known answers"] = (
+            f"{known.inputs} of {known.inputs} within {known.tolerance:g} of {known.answered_by}'s here, "
+            f"off by {known.largest_difference:.2g} at most"
+        )
+    if (path := found.app_path) is not None:
+        told = f"{path.total_ms:.3f} ms: {stages(path)} ({path.picture}; medians of {path.runs} runs)"
+        facts["as an app runs it"] = told
+    return facts
 
 
 def _told(rival: "Profile | Failure") -> str:
@@ -138,6 +154,7 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
         spread = {"latency": median, "each sample": ran.details["sample"]}
     else:
         spread = {"latency": f"{median}, p90 {latency.p90_ms:.3f} ms, p99 {latency.p99_ms:.3f} ms"}
+        spread |= {"each sample": ran.details["sample"]} if "sample" in ran.details else {}
     return {
         **spread,
         "from": f"{latency.where}, {latency.runtime} {latency.runtime_version}, {latency.threads} threads",
@@ -153,5 +170,6 @@ def _latency_facts(latency: "Profile") -> dict[str, Any]:
 def _opening(latency: "Profile") -> str:
     """How long a user waits for the first answer, and what the process holds then."""
     load, first = (median(values) / 1e6 for values in (latency.load_ns, latency.first_ns))
-    memory = f", peak memory {human_bytes(max(latency.peak_rss_bytes))}" if latency.peak_rss_bytes else ""
+    peak = max(latency.peak_rss_bytes, default=0)
+    memory = f", peak memory {human_bytes(peak)}" if peak else ""
     return f"{load:.0f} ms to load, first inference {first:.2f} ms{memory}"

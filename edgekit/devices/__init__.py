@@ -17,8 +17,10 @@ from edgekit.errors import MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from edgekit.devices.web.subject import Subject
     from edgekit.measurement import DeviceState
 
 Array = np.ndarray[Any, Any]
@@ -112,6 +114,27 @@ class Device(Protocol):
 
 class TimesOnly:
     """What a device is that times files and gives none of their outputs: `predict` fails on it."""
+
+
+class Opened:
+    """What a device is that somebody must open before it answers: a page, in a browser."""
+
+    @property
+    def ready(self) -> str:
+        """What it has, before anybody opens it."""
+        raise NotImplementedError
+
+    def opened(self, subject: Subject, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Invite by `say`, and wait until it is open; it is closed when the block ends."""
+        raise NotImplementedError
+
+    def app_path(self) -> Mapping[str, Sequence[int]] | Failure:
+        """Nanoseconds of each step from a picture file to its answer, a value a run."""
+        raise NotImplementedError
+
+    def done(self, summary: Mapping[str, str]) -> None:
+        """Show there what came of it."""
+        raise NotImplementedError
 
 
 def answering(device: Device) -> Device:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from edgekit import files
-from edgekit.devices import Answer, Array, Failure, Job, TimesOnly, adb_answer, benchmark_model
+from edgekit.devices import Answer, Array, Failure, Job, TimesOnly, adb_answer, benchmark_model, counting
 from edgekit.devices.adb_phone import Phone
 from edgekit.devices.adb_session import Session
 from edgekit.devices.adb_state import ask_state
@@ -74,7 +74,7 @@ class Adb(TimesOnly):
 
     def __init__(self, session: Session, tool: str) -> None:
         self._session, self._phone, self._given = session, session.phone, tool
-        self._counted: dict[str, adb_answer.Counts] = {}
+        self._counted: dict[str, counting.Counts] = {}
 
     @cached_property
     def name(self) -> str:
@@ -176,7 +176,7 @@ class Adb(TimesOnly):
             return Failure("error", "the other side failed before this one was measured")
         digest = files.sha256(job.model_files[0])
         if digest not in self._counted:
-            counted = adb_answer.count(job, inputs)
+            counted = counting.count(job, inputs)
             if isinstance(counted, Failure):
                 return counted
             self._counted[digest] = counted
@@ -187,7 +187,7 @@ class Adb(TimesOnly):
         runtime = load_runtime(job.runtime)
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
             model = Path(folder) / "tiny"
-            model.write_bytes(adb_answer.tiny_model(runtime))
+            model.write_bytes(counting.tiny_model(runtime))
             found = self._process(model, job, 1, {"warmup": 0.0, "min": 0.0, "max": 1.0})
         if isinstance(found, Failure):
             return found

@@ -67,7 +67,7 @@ def export_bundle(
     files.check_new(out, force=force, mark=SUMS)
     _check_zip(out, force=force)
     with TemporaryDirectory(prefix="edgekit-") as temporary:
-        report = _report(Path(subject), goal)
+        report = report_for(Path(subject), goal)
         if report is None:
             place = Path(temporary) / "artifact"
             artifact = export(network, target=target, out=place, progress=progress)
@@ -87,7 +87,7 @@ def _check_zip(out: Path, *, force: bool) -> None:
         raise InputError(f"{path} is no bundle that edgekit wrote", hint="give another --out")
 
 
-def _report(subject: Path, goal: Target) -> Report | None:
+def report_for(subject: Path, goal: Target) -> Report | None:
     """The report of a finished run for that very target."""
     if not is_finished(subject):
         return None

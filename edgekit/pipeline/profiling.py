@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +15,7 @@ from edgekit import runtimes
 from edgekit.artifact import MANIFEST, ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Failure, compare, fastest, float_candidates
 from edgekit.checkpoint import STRUCTURE
-from edgekit.devices import open_device
+from edgekit.devices import Opened, open_device
 from edgekit.errors import InputError
 from edgekit.exporters import export
 from edgekit.graph.advice import Advice
@@ -23,6 +23,8 @@ from edgekit.graph.cost import Cost
 from edgekit.graph.roofline import Roofline
 from edgekit.measurement import Profile
 from edgekit.model import Model, Task
+from edgekit.pipeline.bare_file import artifact_of_file
+from edgekit.pipeline.browsing import AppPath, KnownAnswers, app_path, opened, tell, tell_threads
 from edgekit.pipeline.layer_times import KnownLayers, layer_times, layers_of_run, required
 from edgekit.pipeline.loading import in_float, open_network
 from edgekit.pipeline.place import Place, place_of
@@ -45,6 +47,10 @@ class CostProfile:
     """What was measured side by side with it: the network in other precisions."""
     layer_times: LayerTimes | None = None
     """Only where they were asked for and something was run."""
+    known_answers: KnownAnswers | None = None
+    """Where a browser was measured: that it answered right."""
+    app_path: AppPath | None = None
+    """Where a browser was measured: what it takes from a picture file to its answer."""
     rooflines: tuple[Roofline, ...] = ()
     """The least time on the target, by precision: estimates."""
     advice: tuple[Advice, ...] = ()
@@ -64,6 +70,8 @@ class CostProfile:
             "latency": self.latency.summary() if self.latency else None,
             "rivals": rivals,
             "layer_times": self.layer_times.model_dump(mode="json") if self.layer_times else None,
+            "known_answers": self.known_answers.model_dump(mode="json") if self.known_answers else None,
+            "app_path": self.app_path.model_dump(mode="json") if self.app_path else None,
         }
 
 
@@ -88,14 +96,18 @@ def profile(
     or 224; with a target it also gets floors on it (estimates) and the latency of its float file (random weights, or
     its own), in the fastest precision of the target's runtime here. With `layers` also the time of each layer, from a
     pass of its own. What the runtime made on the device, an engine for one, comes into `keep`. An ONNX, OpenVINO IR
-    or .tflite file without a manifest is only counted. Raises the errors of `edgekit.errors`.
+    or .tflite file without a manifest is only counted, but a browser measures an ONNX one too. Raises the errors of
+    `edgekit.errors`.
     """
     goal = load_target(target) if target else None
-    open_device(device)  # an address that is none is refused before anything is counted
+    where = open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
     file = path.is_file() and path.suffix != SUFFIX
     if file and not (path.parent / MANIFEST).is_file():
+        if isinstance(where, Opened):
+            bare = artifact_of_file(path)
+            return _joined(path.name, goal, _counted(bare, goal, bench.progress), bench.file(bare, ()))
         return _joined(path.name, goal, static_of_file(path, goal), None)
     if file or (path.is_dir() and not (path / STRUCTURE).is_file()):
         artifact = load_artifact(path)
@@ -123,6 +135,8 @@ class Measured:
     latency: Profile
     rivals: Mapping[str, Profile | Failure]
     layer_times: LayerTimes | None
+    known_answers: KnownAnswers | None = None
+    app_path: AppPath | None = None
 
     @property
     def times_ns(self) -> dict[str, int]:
@@ -150,6 +164,8 @@ def _joined(name: str, goal: Target | None, static: Static | None, measured: Mea
         measured.latency if measured else None,
         measured.rivals if measured else {},
         measured.layer_times if measured else None,
+        measured.known_answers if measured else None,
+        measured.app_path if measured else None,
         static.rooflines if static else (),
         static.advice(goal, measured.times_ns if measured else None) if static else (),
     )
@@ -169,6 +185,16 @@ class _Bench:
     def file(self, artifact: ArtifactFolder, layers: KnownLayers) -> Measured:
         """A shipped file: INT8 as it is, float in the fastest precision that its runtime has; and the others."""
         place = self._place(artifact)
+        with opened(place, artifact, self.threads, self.progress) as known:
+            found = self._measured(artifact, place, layers)
+            pictured = (artifact.folder / MANIFEST).is_file()
+            path = app_path(place, self.progress, pictured=pictured)
+            tell(place, found.latency, known, path, self.progress)
+            if known is not None:
+                tell_threads(found.latency, self.threads, self.progress)
+        return replace(found, known_answers=known, app_path=path)
+
+    def _measured(self, artifact: ArtifactFolder, place: Place, layers: KnownLayers) -> Measured:
         own = rivals = float_candidates(artifact, place.runtime, place.device)
         if artifact.manifest.precision == "int8":
             # The file remembers what its proxy was told, which another runtime may not know.

@@ -12,7 +12,7 @@ from adbd import Adbd, State
 from phone import PhoneFolder, scripted_tool
 from phone_jobs import Connect
 
-from edgekit.devices import adb, adb_answer
+from edgekit.devices import adb, counting
 
 
 def free_port() -> int:
@@ -70,5 +70,5 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhoneFolder:
     found = PhoneFolder(tmp_path / "phone")
     found.install(scripted_tool())
     counts = {"operators": {}, "integer_operators": 0, "float_operators": 0, "float_precision": "f32"}
-    monkeypatch.setattr(adb_answer, "count", lambda *_: counts)
+    monkeypatch.setattr(counting, "count", lambda *_: counts)
     return found
