@@ -15,7 +15,7 @@ from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.graph.refit import refit, set_tensor, tie
 from edgekit.graph.trace import first_names
-from edgekit.model import Event, Model, Preprocessing, Quantization, Source, Task
+from edgekit.model import Encoding, Event, Model, Preprocessing, Quantization, Source, Task
 from edgekit.zoo import build
 from edgekit.zoo.program import SUFFIX, keep_program, kept_program
 
@@ -37,6 +37,7 @@ class Structure(Frozen):
     sparsity: dict[str, str]
     quantization: Quantization | None
     lineage: tuple[Event, ...]
+    encoding: Encoding = "dense"
 
 
 def save_model(model: Model, folder: Path) -> None:
@@ -56,6 +57,7 @@ def save_model(model: Model, folder: Path) -> None:
         sparsity=dict(model.sparsity),
         quantization=model.quantization,
         lineage=model.lineage,
+        encoding=model.encoding,
     )
     files.write_json(folder / STRUCTURE, structure.model_dump(mode="json"))
     if model.source.program is not None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Task = Literal["classification", "segmentation"]
+Encoding = Literal["dense", "sparse"]
+"""How a float file holds zeros: as numbers like others, or, in a `.tflite`, by leaving them out where that is smaller."""
 
 
 class Preprocessing(Frozen):
@@ -97,6 +99,7 @@ class Model:
     sparsity: Mapping[str, str] = field(default_factory=dict)
     quantization: Quantization | None = None
     lineage: tuple[Event, ...] = ()
+    encoding: Encoding = "dense"
 
     def after(
         self,
@@ -105,6 +108,7 @@ class Model:
         module: nn.Module | None = None,
         sparsity: Mapping[str, str] | None = None,
         quantization: Quantization | None = None,
+        encoding: Encoding | None = None,
     ) -> Model:
         """The model that a stage returns: what it changed, and one more event in the lineage."""
         return replace(
@@ -113,6 +117,7 @@ class Model:
             sparsity=self.sparsity if sparsity is None else sparsity,
             quantization=self.quantization if quantization is None else quantization,
             lineage=(*self.lineage, event),
+            encoding=self.encoding if encoding is None else encoding,
         )
 
     @property

@@ -38,7 +38,10 @@ def project(module: nn.Module, sparsity: Mapping[str, str]) -> None:
 
 
 def holds(weight: Tensor, pattern: str) -> bool:
-    """Whether no M weights along axis 1 have more than N non-zeros."""
+    """Whether no M weights along axis 1 have more than N non-zeros; of `unstructured@80%`, whether so many are zero."""
+    if pattern.startswith("unstructured@"):
+        share = float(pattern.removeprefix("unstructured@").removesuffix("%")) / 100
+        return int((weight == 0).sum()) >= int(share * weight.numel() + 1e-9)
     kept, among = parse(pattern)
     if weight.shape[1] % among:
         return False
