@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Task = Literal["classification", "segmentation"]
 Encoding = Literal["dense", "sparse"]
-"""How a float file holds zeros: as numbers like others, or, in a `.tflite`, by leaving them out where that is smaller."""
+"""How a float file holds zeros: like other numbers or, in a `.tflite`, by leaving them out where that is smaller."""
 
 
 class Preprocessing(Frozen):

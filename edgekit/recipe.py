@@ -177,7 +177,8 @@ class TfmotPruneOptions(_TfmotOptions):
             raise ValueError(f"pattern {self.pattern} has no sparsity to choose")
         if not self.begin < self.settled <= self.epochs:
             raise ValueError(
-                f"the schedule runs from epoch {self.begin:g} to {self.settled:g}, and training ends after {self.epochs}"
+                f"the schedule runs from epoch {self.begin:g} to {self.settled:g}, "
+                f"and training ends after {self.epochs}"
             )
         return self
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.exporters.litert_graph import DENSIFY, read_graph
 from edgekit.exporters.litert_run import verify_loads
-from edgekit.graph.description import describe
+from edgekit.graph.describe import describe
 from edgekit.tfmot import process
 
 if TYPE_CHECKING:

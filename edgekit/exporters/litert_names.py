@@ -90,4 +90,5 @@ def _parameters(graph: fx.GraphModule) -> dict[bytes, str]:
 
 def _bytes(value: Array) -> bytes:
     """With one zero: a file that leaves zeros out cannot keep their signs."""
-    return (value + value.dtype.type(0)).tobytes()
+    same: Array = value + value.dtype.type(0)
+    return same.tobytes()

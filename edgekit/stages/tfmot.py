@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekit.graph.description import Description, describe
+from edgekit.graph.describe import describe
+from edgekit.graph.description import Description
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
@@ -57,7 +58,7 @@ class TfmotPrune:
         pattern = options.pattern if method["m_by_n"] else f"unstructured@{100 * options.zeros:.6g}%"
         event = Event(
             stage="tfmot-prune",
-            summary=f"{pattern} on {len(trained.layers)} of {len(trained.layers) + len(trained.without)} weighted layers",
+            summary=f"{pattern} on {len(trained.layers)} of {trained.weighted} weighted layers",
             details={
                 "pattern": pattern,
                 "schedule": options.schedule,
@@ -91,8 +92,7 @@ class TfmotCluster:
         values = {name: len(torch.unique(trained.weight(name))) for name in trained.layers}
         event = Event(
             stage="tfmot-cluster",
-            summary=f"{max(values.values())} values at most in {len(values)} of "
-            f"{len(values) + len(trained.without)} weighted layers",
+            summary=f"{max(values.values())} values at most in {len(values)} of {trained.weighted} weighted layers",
             details={
                 "clusters": options.clusters,
                 "epochs": options.epochs,
@@ -114,6 +114,10 @@ class _Trained:
     without: dict[str, str]
     loss: float
     versions: dict[str, str]
+
+    @property
+    def weighted(self) -> int:
+        return len(self.layers) + len(self.without)
 
     def weight(self, layer: str) -> torch.Tensor:
         return self.module.get_parameter(f"{layer}.weight").detach()

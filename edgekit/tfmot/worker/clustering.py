@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster as experimental
 
-from .network import Description
+from .described import Description
 from .training import train
 from .wrapping import choose, wrapped
 

@@ -37,7 +37,9 @@ def groups(old: Sequence[int], new: Sequence[int]) -> list[tuple[list[int], list
     found: list[tuple[list[int], list[int]]] = []
     left, right = 0, 0
     while left < len(old) or right < len(new):
-        ours, theirs, a, b = [], [], 1, 1
+        ours: list[int] = []
+        theirs: list[int] = []
+        a, b = 1, 1
         while not (ours or theirs) or a != b:
             if a <= b and left < len(old):
                 a, left = a * old[left], left + 1

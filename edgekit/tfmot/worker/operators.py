@@ -10,7 +10,7 @@ from .keras import keras, tf
 Tensor = Any
 
 
-class Operator(keras.layers.Layer):  # type: ignore[misc,name-defined]
+class Operator(keras.layers.Layer):  # type: ignore[misc]
     """`kind` and its options on one tensor or several; no weights."""
 
     def __init__(self, kind: str, options: dict[str, Any], **base: Any) -> None:
@@ -27,7 +27,7 @@ class Operator(keras.layers.Layer):  # type: ignore[misc,name-defined]
         return {**super().get_config(), "kind": self.kind, "options": dict(self.options)}
 
 
-class PerChannel(keras.layers.Layer):  # type: ignore[misc,name-defined]
+class PerChannel(keras.layers.Layer):  # type: ignore[misc]
     """`add` or `mul` of one number a channel, the last axis: a batch norm that no convolution took."""
 
     def __init__(self, kind: str, **base: Any) -> None:
@@ -56,6 +56,10 @@ def _slice(x: Tensor, *, axis: int, start: int, end: int) -> Tensor:
     return x[(slice(None),) * axis + (slice(start, end),)]
 
 
+def _hardtanh(x: Tensor, *, min_val: float, max_val: float) -> Tensor:
+    return tf.clip_by_value(x, min_val, max_val)
+
+
 def _resize(x: Tensor, *, size: list[int], corners: bool, method: str) -> Tensor:
     if method == "nearest":
         return tf.compat.v1.image.resize_nearest_neighbor(x, size)
@@ -68,7 +72,7 @@ _KINDS: dict[str, Callable[..., Tensor]] = {
     "add": lambda x, y=None, value=None: x + (value if y is None else y),
     "mul": lambda x, y=None, value=None: x * (value if y is None else y),
     "sub": lambda x, y=None, value=None: x - (value if y is None else y),
-    "hardtanh": lambda x, min_val, max_val: tf.clip_by_value(x, min_val, max_val),
+    "hardtanh": _hardtanh,
     "hardsigmoid": lambda x: tf.nn.relu6(x + 3.0) * (1 / 6),
     "hardswish": lambda x: x * tf.nn.relu6(x + 3.0) * (1 / 6),
     "sigmoid": tf.nn.sigmoid,

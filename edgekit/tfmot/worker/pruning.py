@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_model_optimization as tfmot
 
-from .network import Description
+from .described import Description
 from .training import train
 from .wrapping import choose, wrapped
 

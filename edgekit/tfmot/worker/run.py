@@ -42,7 +42,7 @@ def _train(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
         from .clustering import cluster as method
     stripped, result = method(model, description, folder, job)
     if stripped is not None:
-        np.savez(folder / "trained.npz", **save(stripped, description))
+        np.savez(folder / "trained.npz", **save(stripped, description))  # type: ignore[arg-type]
     return result
 
 

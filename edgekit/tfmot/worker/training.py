@@ -24,7 +24,7 @@ LABEL_SMOOTHING = 0.1
 """Without a teacher."""
 
 
-class Batches(keras.utils.Sequence):  # type: ignore[misc,name-defined]
+class Batches(keras.utils.Sequence):  # type: ignore[misc]
     """A job's pictures in batches of nearly equal size, in the order of each epoch, channels last."""
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ class Batches(keras.utils.Sequence):  # type: ignore[misc,name-defined]
         tell(epoch=self.epoch)
 
 
-class Teller(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+class Teller(keras.callbacks.Callback):  # type: ignore[misc]
     """A line of JSON on stdout for every step, and an end to training whose loss is no number."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:

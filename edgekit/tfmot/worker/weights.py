@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .network import Description, is_depthwise, layers_of
+from .described import Description, is_depthwise, layers_of
 
 Array = np.ndarray[Any, Any]
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")

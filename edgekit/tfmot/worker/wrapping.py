@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .described import Description, is_depthwise, layers_of
 from .keras import keras
-from .network import Description, is_depthwise, layers_of
 
 
 def choose(description: Description, how: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
