@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self, TypeGuard, get_args
 
 from pydantic import Field, model_validator
 
@@ -260,7 +260,7 @@ class Recipe(Frozen):
         return self
 
 
-def uses_tfmot(stage: Stage) -> bool:
+def uses_tfmot(stage: Stage) -> TypeGuard[TfmotPruneOptions | TfmotClusterOptions]:
     """Whether a stage runs in TensorFlow's toolkit."""
     return stage.kind in ("tfmot-prune", "tfmot-cluster")
 

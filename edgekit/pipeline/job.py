@@ -19,9 +19,10 @@ from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
 from edgekit.pipeline.place import place_of
 from edgekit.progress import Progress
-from edgekit.recipe import Budget, Recipe, load_recipe
+from edgekit.recipe import Budget, Recipe, load_recipe, uses_tfmot
 from edgekit.request import Request
-from edgekit.target import Target, load_target
+from edgekit.target import Target, list_targets, load_target
+from edgekit.tfmot import process
 from edgekit.zoo import Architecture, architecture
 from edgekit.zoo.hub import WeightsFile, weights_file
 
@@ -73,6 +74,8 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
         precisions(runtime, open_device(uri))  # what is not there is refused now
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
+    if any(map(uses_tfmot, recipe.stages)):
+        _check_tfmot(recipe, target, entry)
     _check_sources(request, recipe, entry)
     weights = weights_file(request.weights) if request.weights else None
     data = _data(request, recipe, entry, progress)
@@ -122,6 +125,27 @@ def _unjudged(recipe: Recipe, request: Request) -> Recipe:
         )
     free = {"accuracy_drop": None, "macs": request.max_macs}
     return recipe.model_copy(update={"budget": recipe.budget.model_copy(update=free)})
+
+
+def _check_tfmot(recipe: Recipe, target: Target, entry: Architecture) -> None:
+    """Raise `InputError` where TensorFlow's toolkit is no use, `MissingError` where it is not there."""
+    if target.format != "tflite":
+        others = ", ".join(other.id for other in list_targets() if other.format == "tflite")
+        raise InputError(
+            f"the recipe {recipe.id} uses TF-MOT, whose files are LiteRT's, and {target.id} takes {target.format}",
+            hint=f"choose another recipe, or a target of LiteRT: {others}",
+        )
+    if "fp32" not in target.precisions and recipe.stages[-1].kind != "quantize":
+        raise InputError(
+            f"the recipe {recipe.id} ends in a float file, and {target.id} takes none",
+            hint='put [[stages]] kind = "quantize" behind it, in a recipe of your own',
+        )
+    if entry.task != "classification":
+        raise InputError(
+            f"the recipe {recipe.id} trains classifiers, and {entry.name} is for {entry.task}",
+            hint="choose another recipe",
+        )
+    process.check()
 
 
 _LABELS: Mapping[Task, str] = {

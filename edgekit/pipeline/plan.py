@@ -14,7 +14,7 @@ from edgekit.model import Model, Task
 from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import place_of
-from edgekit.recipe import Stage
+from edgekit.recipe import Stage, uses_tfmot
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
@@ -80,7 +80,11 @@ def _epochs(stage: Stage) -> int:
     """What a stage trains for at most, quantization-aware training left out: it is rare."""
     if stage.kind == "prune":
         return (stage.steps - 1) * stage.epochs_between
-    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.pattern == "channel"):
+    if (
+        stage.kind == "recover"
+        or uses_tfmot(stage)
+        or (stage.kind == "sparsify" and stage.pattern == "channel")
+    ):
         return stage.epochs
     return 0
 

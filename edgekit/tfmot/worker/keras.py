@@ -19,6 +19,12 @@ import tf_keras as keras  # noqa: E402
 
 __all__ = ["keras", "tf"]
 
+if threads := os.environ.get(
+    "OMP_NUM_THREADS"
+):  # TensorFlow has a pool of its own, which does not ask for it
+    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+
 
 def seed(value: int) -> None:
     """The same seed gives the same weights, on one machine."""
