@@ -38,7 +38,7 @@ class Source(Frozen):
     """How the unpruned architecture is built again: a name and the builder's arguments."""
 
     name: str
-    """Of the zoo; `package.module:factory`, `timm:NAME`, `torchvision:NAME`; or of a `.pt2` file."""
+    """Of the zoo; `package.module:factory`, `timm:NAME`, `torchvision:NAME`; or of a `.pt2` or `.keras` file."""
     num_classes: int
     in_channels: int = 3
     width: float = 1.0
@@ -46,6 +46,8 @@ class Source(Frozen):
     """A factory's own, as JSON holds them."""
     program: str | None = None
     """The SHA-256 of the `.pt2` file."""
+    network: tuple[Mapping[str, Any], ...] | None = None
+    """The operators of a Keras network, by `zoo/keras_network.py`."""
 
 
 class ActivationScale(Frozen):

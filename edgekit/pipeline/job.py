@@ -78,6 +78,8 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
         _check_tfmot(recipe, target, entry)
     _check_sources(request, recipe, entry)
     weights = weights_file(request.weights) if request.weights else None
+    if weights is None and entry.weights is not None:
+        weights = WeightsFile(entry.weights, entry.origin)
     data = _data(request, recipe, entry, progress)
     job = Job(request, entry, target, recipe if data.labelled else _unjudged(recipe, request), data, weights)
     if job.bundled:
@@ -162,7 +164,7 @@ def _check_sources(request: Request, recipe: Recipe, entry: Architecture) -> Non
                 f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
                 hint="leave --data out, or choose another recipe",
             )
-    elif request.data is None and (request.weights or entry.program):
+    elif request.data is None and (request.weights or entry.trained):
         trained = "--weights" if request.weights else f"{request.model}, which is trained,"
         raise InputError(
             f"{trained} without --data: there is nothing to calibrate on and nothing to judge by",
@@ -180,11 +182,11 @@ def _data(request: Request, recipe: Recipe, entry: Architecture, progress: Progr
         task=entry.task,
         input_size=request.input_size,
         channels=entry.channels,
-        preprocessing=ready if entry.program else None,
+        preprocessing=ready if entry.trained or entry.pixels else None,
         skip_bad=request.skip_bad,
         progress=progress,
     )
-    if not data.labelled and not (request.weights or entry.program):
+    if not data.labelled and not (request.weights or entry.trained):
         raise InputError(
             f"{request.data} holds pictures without classes, and there are no weights",
             hint=f"add --weights FILE, or {_LABELS[entry.task]}",

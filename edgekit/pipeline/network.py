@@ -73,6 +73,9 @@ def preprocessing_of(found: Architecture, input_size: Size | None) -> Preprocess
     own = INPUT_SIZE if found.size is None else found.size
     size = height_width(own if input_size is None else input_size)
     _check_input(found, (found.channels, *size))
+    if found.pixels is not None:
+        mean, std = ((value,) * found.channels for value in found.pixels)
+        return Preprocessing(height=size[0], width=size[1], mean=mean, std=std)
     return preprocessing_for(size, found.channels)
 
 

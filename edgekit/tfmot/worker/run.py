@@ -70,6 +70,21 @@ def _answer(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _read(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """A Keras network as a description, with what it gives for random pictures."""
+    from .opening import known, opened
+    from .reading import Reader
+
+    model = opened(job)
+    reader = Reader()
+    reader.read(model)
+    np.savez(folder / "read.npz", **reader.weights)  # type: ignore[arg-type]
+    inputs, outputs = known(model)
+    np.savez(folder / "known.npz", inputs=inputs, outputs=outputs)
+    height, width, channels = model.inputs[0].shape[1:]
+    return {"network": reader.operators, "final": reader.final, "input_shape": [channels, height, width]}
+
+
 def _arrays(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as found:
         return {name: found[name] for name in found.files}
@@ -79,4 +94,5 @@ _JOBS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
     "train": _train,
     "convert": _convert,
     "answer": _answer,
+    "read": _read,
 }
