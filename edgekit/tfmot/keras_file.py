@@ -58,12 +58,13 @@ def vet(path: Path) -> KerasFile:
     try:
         with zipfile.ZipFile(path) as archive:
             config, metadata = (_json(archive, name) for name in (CONFIG, METADATA))
-            if extra := set(archive.namelist()) - {CONFIG, METADATA} ^ {WEIGHTS}:
-                raise ValueError(f"{', '.join(sorted(extra))} should not be there, or is missing")
+            odd = set(archive.namelist()) ^ {CONFIG, METADATA, WEIGHTS}
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError) as error:
         raise InputError(
             f"{path} is no .keras file: {error}", hint="write it with model.save('model.keras')"
         ) from error
+    if odd:
+        raise InputError(f"{path} is no plain .keras file: {', '.join(sorted(odd))} is missing or too much")
     _check_network(path, config)
     version = str(metadata.get("keras_version", "")).partition(".")[0]
     if version not in ("2", "3"):
@@ -89,9 +90,8 @@ def _check_network(path: Path, config: dict[str, Any]) -> None:
         )
     for one in _objects(config.get("config")):
         kind, module = str(one["class_name"]), str(one.get("module") or "keras.layers")
-        own = module.split(".", maxsplit=1)[0] in ("keras", "tf_keras")
-        helper = any(part in _HELPERS for part in module.split("."))
-        if not own or not (helper or kind in NETWORKS | LAYERS | PLAIN):
+        helper = _HELPERS.fullmatch(module) and kind not in _CODE
+        if not (helper or (_KERAS.fullmatch(module) and kind in NETWORKS | LAYERS | PLAIN)):
             raise _refused(path, kind, module, _name(one))
 
 
