@@ -90,9 +90,10 @@ class Describer:
     ) -> None:
         """One operator; `tensors` are the nodes that read its weights."""
         weights = {role: self._tensor(read) for role, read in tensors.items() if read is not None}
+        name = f"op{node.name}" if node.name.startswith("_") else node.name  # TensorFlow takes none of these
         self.operators.append(
             {
-                "name": node.name,
+                "name": name,
                 "op": op,
                 "inputs": list(inputs),
                 "options": options,
@@ -100,7 +101,7 @@ class Describer:
                 "shape": list(shape_of(node)[1:]),
             }
         )
-        self.names[node] = node.name
+        self.names[node] = name
 
     def of(self, node: Any) -> str:
         """The operator that computes an argument."""

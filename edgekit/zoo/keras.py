@@ -22,7 +22,7 @@ from edgekit.tfmot.keras_file import SUFFIX, vet
 
 __all__ = ["PREFIX", "SUFFIX", "KerasRead", "read_keras"]
 PREFIX: Final = "keras"
-READER: Final = 1
+READER: Final = 2
 """Raised when a network is read otherwise than before: what was kept is then stale."""
 TIMEOUT_S: Final = 600.0
 TOLERANCE: Final = 1e-4

@@ -75,19 +75,30 @@ def _batch_norm(options: Mapping[str, Any]) -> nn.Module:
     return nn.BatchNorm2d(options["channels"], eps=options["eps"])
 
 
-def _pad_same(
-    x: Tensor, *, kernel: list[int], stride: list[int], dilation: list[int], lowest: bool
-) -> Tensor:
-    """TensorFlow's `same`: the output is ⌈size / stride⌉, and what is odd goes behind."""
-    around: list[int] = []
-    for axis in (1, 0):  # PyTorch counts from the last
-        size, reach = x.shape[2 + axis], dilation[axis] * (kernel[axis] - 1)
-        outputs = -(-size // stride[axis])
-        total = max(0, (outputs - 1) * stride[axis] + reach + 1 - size)
-        around += [total // 2, total - total // 2]
-    if not any(around):
+def _beyond(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """What TensorFlow's `same` pads an axis with, both ends together: the output is ⌈size / stride⌉."""
+    outputs = -(-size // stride)
+    return max(0, (outputs - 1) * stride + dilation * (kernel - 1) + 1 - size)
+
+
+def _pad_same(x: Tensor, *, kernel: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+    """The odd one goes behind."""
+    height, width = map(_beyond, x.shape[2:], kernel, stride, dilation)
+    if not (height or width):
         return x
-    return F.pad(x, around, value=float("-inf") if lowest else 0.0)
+    return F.pad(x, [width // 2, width - width // 2, height // 2, height - height // 2])
+
+
+def _max_pool2d_same(x: Tensor, *, kernel_size: list[int], stride: list[int]) -> Tensor:
+    """What lies beyond the picture is no candidate: half of it is padding; a single one, rounding up."""
+    beyond = list(map(_beyond, x.shape[2:], kernel_size, stride))
+    if all(more <= 1 for more in beyond):
+        return F.max_pool2d(x, kernel_size, stride, ceil_mode=any(beyond))
+    if any(more % 2 for more in beyond):
+        raise ValueError(
+            f"a max pooling of {kernel_size} by {stride} pads {tuple(x.shape[2:])} on one side more"
+        )
+    return F.max_pool2d(x, kernel_size, stride, [more // 2 for more in beyond])
 
 
 def _upsample(x: Tensor, *, times: list[int], method: str) -> Tensor:
@@ -135,6 +146,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
     "gelu": F.gelu,
     "softmax": F.softmax,
     "max_pool2d": F.max_pool2d,
+    "max_pool2d_same": _max_pool2d_same,
     "avg_pool2d": F.avg_pool2d,
     "mean": torch.mean,
     "flatten": _flatten,

@@ -87,17 +87,17 @@ def _softmax(to: Reader, layer: Any, inputs: list[str]) -> str:
 
 
 def _same_padding(
-    to: Reader, layer: Any, inputs: list[str], kernel: Sequence[int], *, lowest: bool = False
+    to: Reader, layer: Any, inputs: list[str], kernel: Sequence[int]
 ) -> tuple[list[str], list[int]]:
     """A layer's inputs, padded by an operator where TensorFlow's `same` is one-sided, and what its own padding is."""
-    dilation, strides = getattr(layer, "dilation_rate", (1, 1)), tuple(layer.strides)
+    dilation, strides = tuple(layer.dilation_rate), tuple(layer.strides)
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if layer.padding != "same" or not any(reach):
         return inputs, [0, 0]
-    if strides == (1, 1) and not any(size % 2 for size in reach) and not lowest:
+    if strides == (1, 1) and not any(size % 2 for size in reach):
         return inputs, [size // 2 for size in reach]
     options = {"kernel": list(kernel), "stride": list(strides), "dilation": list(dilation)}
-    return [to.add(f"{layer.name}_pad", "pad_same", inputs, lowest=lowest, **options)], [0, 0]
+    return [to.add(f"{layer.name}_pad", "pad_same", inputs, **options)], [0, 0]
 
 
 def _weights(layer: Any) -> Named:
@@ -182,15 +182,17 @@ def _batch_norm(to: Reader, layer: Any, inputs: list[str]) -> str:
     return to.add(layer.name, "batch_norm", inputs, held, channels=len(mean), eps=float(layer.epsilon))
 
 
-def _pool(kind: str) -> Callable[[Reader, Any, list[str]], str]:
-    def call(to: Reader, layer: Any, inputs: list[str]) -> str:
-        size = list(layer.pool_size)
-        if kind == "avg_pool2d" and layer.padding == "same":
-            raise Refused(f'the layer {layer.name} is an average pooling with padding = "same"')
-        padded, _ = _same_padding(to, layer, inputs, size, lowest=True)
-        return to.add(layer.name, kind, padded, kernel_size=size, stride=list(layer.strides))
+def _max_pool(to: Reader, layer: Any, inputs: list[str]) -> str:
+    kind = "max_pool2d_same" if layer.padding == "same" else "max_pool2d"
+    return to.add(layer.name, kind, inputs, kernel_size=list(layer.pool_size), stride=list(layer.strides))
 
-    return call
+
+def _mean_pool(to: Reader, layer: Any, inputs: list[str]) -> str:
+    if layer.padding == "same":
+        raise Refused(f'the layer {layer.name} is an average pooling with padding = "same"')
+    return to.add(
+        layer.name, "avg_pool2d", inputs, kernel_size=list(layer.pool_size), stride=list(layer.strides)
+    )
 
 
 def _global_mean(to: Reader, layer: Any, inputs: list[str]) -> str:
@@ -251,8 +253,8 @@ _LAYERS: dict[str, Callable[[Reader, Any, list[str]], str]] = {
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
     "Softmax": _softmax,
-    "MaxPooling2D": _pool("max_pool2d"),
-    "AveragePooling2D": _pool("avg_pool2d"),
+    "MaxPooling2D": _max_pool,
+    "AveragePooling2D": _mean_pool,
     "GlobalAveragePooling2D": _global_mean,
     "Flatten": _plain("flatten"),
     "Reshape": _reshape,
