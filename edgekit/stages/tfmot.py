@@ -7,6 +7,7 @@ that the run has: what is judged, exported and proven is the same as of any othe
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +148,7 @@ def _train(
     if split is None:
         raise RejectedError("no labelled pictures to train on")
     description = describe(trace(model.module, (2, *model.input_shape[1:])))
+    _check_unshared(description)
     epochs = Epochs(split, context, options)
     job = {
         "kind": "train",
@@ -179,6 +181,13 @@ def _train(
         module = _with_weights(model.module, work.arrays("trained"))
     recalibrate(module, split, context.torch_device)
     return _outcome(module.eval(), description, result)
+
+
+def _check_unshared(description: Description) -> None:
+    """Raise `RejectedError` for weights that two operators have: their twins would part while they train."""
+    used = Counter(name for operator in description.operators for name in operator["weights"].values())
+    if shared := next((name for name, count in used.items() if count > 1), None):
+        raise RejectedError(f"{shared} is used in two places, which TF-MOT would train apart")
 
 
 def _with_weights(module: nn.Module, trained: dict[str, Any]) -> nn.Module:

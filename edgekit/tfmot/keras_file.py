@@ -106,7 +106,7 @@ def _refused(path: Path, kind: str, module: str, name: str) -> InputError:
         return InputError(
             f"{what}: code that would run when it is read", hint="replace it with layers of Keras's own"
         )
-    if not module.startswith("keras"):
+    if not _KERAS.fullmatch(module):
         return InputError(
             f"{what} of {module}, code that the file does not hold",
             hint="give keras:package.module:function, which builds the network",

@@ -109,6 +109,8 @@ def call(done: Work, job: Mapping[str, Any], *, timeout_s: float, told: Told | N
             if process.poll() is None:
                 process.kill()
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
     if status != 0:
         raise _failure(job, status, (done.folder / "log").read_text(encoding="utf-8", errors="replace"))
     result: dict[str, Any] = json.loads((done.folder / "result.json").read_text(encoding="utf-8"))
