@@ -7,6 +7,7 @@ that the run has: what is judged, exported and proven is the same as of any othe
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +16,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgekit.errors import EdgekitError
 from edgekit.graph.describe import describe
 from edgekit.graph.description import Description
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
 from edgekit.stages import Context, RejectedError, need_labels
-from edgekit.stages.sparsity import density, parse
+from edgekit.stages.sparsity import density, holds, parse
 from edgekit.stages.tfmot_data import Epochs
 from edgekit.stages.training import needs_adaptive, recalibrate
 from edgekit.tfmot import process
@@ -29,6 +31,9 @@ from edgekit.tfmot import process
 SILENCE_S = 1800.0
 """The longest that a step of training may take, and loading TensorFlow."""
 CLIP = 1.0
+UNSTRUCTURED = "unstructured@"
+SHORT = 0.5
+"""Points of a layer's zeros that may be missing: weights of equal magnitude stay together."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class TfmotPrune:
             "protect": list(options.protect),
         }
         trained = _train(model, context, options, method, title="tfmot-prune")
-        pattern = options.pattern if method["m_by_n"] else f"unstructured@{100 * options.zeros:.6g}%"
+        pattern = options.pattern if method["m_by_n"] else f"{UNSTRUCTURED}{100 * options.zeros:.6g}%"
         event = Event(
             stage="tfmot-prune",
             summary=f"{pattern} on {len(trained.layers)} of {trained.weighted} weighted layers",
@@ -70,7 +75,8 @@ class TfmotPrune:
                 "toolkit": trained.versions,
             },
         )
-        sparsity = {**model.sparsity, **dict.fromkeys(trained.layers, pattern)}
+        reached = {name: _reached(name, trained.weight(name), pattern) for name in trained.layers}
+        sparsity = {**model.sparsity, **reached}
         return model.after(event, module=trained.module, sparsity=sparsity, encoding=options.encoding)
 
 
@@ -133,6 +139,19 @@ def _zeros_of(pattern: str) -> list[int] | None:
         return None
     kept, among = parse(pattern)
     return [among - kept, among]
+
+
+def _reached(layer: str, weight: torch.Tensor, pattern: str) -> str:
+    """The pattern that a layer holds: what was asked for, or the share of zeros that equal magnitudes left of it.
+
+    Raises `EdgekitError` where it is another.
+    """
+    if holds(weight, pattern):
+        return pattern
+    share = math.floor(1000 * (1 - density(weight))) / 10
+    if pattern.startswith(UNSTRUCTURED) and share >= float(pattern[len(UNSTRUCTURED) : -1]) - SHORT:
+        return f"{UNSTRUCTURED}{share:g}%"
+    raise EdgekitError(f"TF-MOT left {layer} with {share:g} % zeros, which is not {pattern}")
 
 
 def _train(
