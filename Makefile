@@ -42,7 +42,7 @@ test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata r
 	touch $@
 
 test-tfmot: .venv/installed-dev .tools/tfmot/installed  ## TF-MOT's stages, its converter and Keras networks.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tfmot tests/tfmot
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m tfmot tests/tfmot
 
 # Only where apt-get and pip find Debian's and the runtimes' aarch64 packages.
 test-aarch64: .venv/installed-dev .aarch64/python3  ## Run files as an aarch64 processor computes them, under qemu-user.

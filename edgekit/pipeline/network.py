@@ -144,4 +144,6 @@ def weighted_model(
             found, preprocessing_of(found, input_size), num_classes=classes, width=width, seed=seed
         )
 
+    if weights is None and found.weights is not None:
+        return with_weights(make, WeightsFile(found.weights, found.origin), file_sizes_head=True)[0]
     return make() if weights is None else with_weights(make, weights_file(weights), file_sizes_head=True)[0]

@@ -31,7 +31,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.report import LayerTimes
 from edgekit.request import Size
 from edgekit.target import Target, load_target
-from edgekit.zoo.program import SUFFIX
+from edgekit.zoo.resolve import NETWORK_FILES
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def profile(
     open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
-    file = path.is_file() and path.suffix != SUFFIX
+    file = path.is_file() and path.suffix not in NETWORK_FILES
     if file and not (path.parent / MANIFEST).is_file():
         return _joined(path.name, goal, static_of_file(path, goal), None)
     if file or (path.is_dir() and not (path / STRUCTURE).is_file()):

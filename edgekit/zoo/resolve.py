@@ -23,6 +23,7 @@ FORMS: Final = (
     "a .pt2 file, a .keras file"
 )
 CLASSES: Final[Mapping[Task, int]] = {"classification": 1000, "segmentation": 1}
+NETWORK_FILES: Final = (program.SUFFIX, keras.SUFFIX)
 WEIGHTS_FILES: Final = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
 
