@@ -128,8 +128,8 @@ class QuantizeOptions(Frozen):
 class _TfmotOptions(Frozen):
     """How TensorFlow's Model Optimization Toolkit trains; see `stages/tfmot.py`."""
 
-    epochs: int = Field(default=12, ge=1)
-    learning_rate: float = Field(default=0.02, gt=0)
+    epochs: int = Field(default=20, ge=1)
+    learning_rate: float = Field(default=0.1, gt=0)
     batch_size: int = Field(default=64, ge=2)
     distillation: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=2.0, gt=0)
@@ -191,6 +191,7 @@ class TfmotClusterOptions(_TfmotOptions):
     """Different values in a layer."""
     preserve_sparsity: bool = False
     """Zeros stay zeros: one of the values is 0."""
+    epochs: int = Field(default=10, ge=1)
     learning_rate: float = Field(default=0.005, gt=0)
     counts: tuple[Gain, ...] = ("compressed_size",)
 

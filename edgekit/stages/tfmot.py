@@ -31,6 +31,7 @@ from edgekit.tfmot import process
 SILENCE_S = 1800.0
 """The longest that a step of training may take, and loading TensorFlow."""
 CLIP = 1.0
+"""The norm of gradients: a cluster's is the sum of its members'."""
 UNSTRUCTURED = "unstructured@"
 SHORT = 0.5
 """Points of a layer's zeros that may be missing: weights of equal magnitude stay together."""
@@ -144,14 +145,19 @@ def _zeros_of(pattern: str) -> list[int] | None:
 def _reached(layer: str, weight: torch.Tensor, pattern: str) -> str:
     """The pattern that a layer holds: what was asked for, or the share of zeros that equal magnitudes left of it.
 
-    Raises `EdgekitError` where it is another.
+    Raises `RejectedError` where these are many, as behind clustering, `EdgekitError` where N:M does not hold.
     """
     if holds(weight, pattern):
         return pattern
     share = math.floor(1000 * (1 - density(weight))) / 10
     if pattern.startswith(UNSTRUCTURED) and share >= float(pattern[len(UNSTRUCTURED) : -1]) - SHORT:
         return f"{UNSTRUCTURED}{share:g}%"
-    raise EdgekitError(f"TF-MOT left {layer} with {share:g} % zeros, which is not {pattern}")
+    if pattern.startswith(UNSTRUCTURED):
+        raise RejectedError(
+            f"{layer} has {share:g} % zeros, not {pattern}: TF-MOT keeps weights of equal magnitude together "
+            "(prune before clustering, and cluster with preserve_sparsity)"
+        )
+    raise EdgekitError(f"TF-MOT left {layer} without the pattern {pattern}")
 
 
 def _train(
@@ -182,6 +188,7 @@ def _train(
         "classes": model.source.num_classes,
         "adaptive": needs_adaptive(model.module),
         "clip": CLIP,
+        "clips": method["kind"] == "cluster",
         "seed": context.seed,
     }
     with process.work() as work, context.progress.task(title, options.epochs * epochs.steps) as advance:

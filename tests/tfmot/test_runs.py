@@ -23,7 +23,8 @@ pytestmark = pytest.mark.tfmot
 CLUSTER = """
 [[stages]]
 kind = "tfmot-cluster"
-epochs = 1
+preserve_sparsity = true
+epochs = 2
 """
 SPARSE = """
 [[stages]]
@@ -70,20 +71,18 @@ def test_a_network_of_the_zoo(tmp_path: Path) -> None:
 def test_a_keras_file(
     keras_file: Callable[[int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own weights and preprocessing; clusters, then zeros: both stages are judged; a bundle for a phone."""
+    """Its own weights and preprocessing; zeros, then clusters that keep them: both stages are judged; a bundle for a phone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked = Request(
         model=str(keras_file(3, 8)),
         target="android",
-        recipe=recipe(tmp_path, CLUSTER + SPARSE.format(sparsity=0.6), 5),
+        recipe=recipe(tmp_path, SPARSE.format(sparsity=0.6) + CLUSTER, 5),
         data=Path("digits"),
         out=tmp_path / "run",
         threads=1,
     )
     run = compress(resolve(asked))
-    baseline, clustered, pruned, shipped = run.report.steps
-    assert clustered.kept, clustered.reason
-    assert clustered.compressed_size_bytes < 0.5 * baseline.compressed_size_bytes  # type: ignore[operator]
+    baseline, pruned, clustered, shipped = run.report.steps
     assert baseline.reason == "weights of net-3.keras"
     assert baseline.accuracy is not None
     assert shipped.accuracy is not None
@@ -91,6 +90,9 @@ def test_a_keras_file(
     assert pruned.kept, pruned.reason
     assert shipped.accuracy >= baseline.accuracy - 0.05
     assert pruned.size_bytes < 0.7 * baseline.size_bytes  # type: ignore[operator]
+    assert clustered.kept, clustered.reason
+    assert clustered.compressed_size_bytes < 0.5 * pruned.compressed_size_bytes  # type: ignore[operator]
+    assert shipped.details["sparsity_in_file"]
     assert not run.report.budget_failures
     assert run.report.parity is not None
     assert run.report.parity.sqnr_db > 60

@@ -91,7 +91,9 @@ def train(model: Any, folder: Path, job: dict[str, Any], callbacks: list[Any]) -
 def _optimizer(schedule: Any, job: dict[str, Any]) -> Any:
     if job["adaptive"]:
         return keras.optimizers.AdamW(schedule, weight_decay=ADAM_DECAY, global_clipnorm=job["clip"])
-    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+    return keras.optimizers.SGD(
+        schedule, momentum=0.9, nesterov=True, global_clipnorm=job["clip"] if job["clips"] else None
+    )
 
 
 def _loss(job: dict[str, Any]) -> Callable[[Any, Any], Any]:
