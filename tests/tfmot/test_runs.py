@@ -71,7 +71,7 @@ def test_a_network_of_the_zoo(tmp_path: Path) -> None:
 def test_a_keras_file(
     keras_file: Callable[[int, int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own weights and preprocessing; zeros, then clusters that keep them: both stages are judged; a bundle for a phone."""
+    """Its own weights and preprocessing; zeros, then clusters that keep them; a bundle for a phone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     asked = Request(
         model=str(keras_file(3, 8)),
