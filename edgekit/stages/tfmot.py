@@ -186,7 +186,7 @@ def _train(
         "distillation": options.distillation,
         "temperature": options.temperature,
         "classes": model.source.num_classes,
-        "adaptive": needs_adaptive(model.module),
+        "adaptive": _needs_adaptive(model.module),
         "clip": CLIP,
         "clips": method["kind"] == "cluster",
         "seed": context.seed,
@@ -207,6 +207,13 @@ def _train(
         module = _with_weights(model.module, work.arrays("trained"))
     recalibrate(module, split, context.torch_device)
     return _outcome(module.eval(), description, result)
+
+
+def _needs_adaptive(module: nn.Module) -> bool:
+    """Whether so few convolutions have a batch norm that the recipes' rate, which is SGD's, would throw them off."""
+    norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
+    convolutions = sum(isinstance(layer, nn.Conv2d) for layer in module.modules())
+    return needs_adaptive(module) or norms < convolutions / 2
 
 
 def _check_unshared(description: Description) -> None:
