@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix test-libraries test-aarch64 test-bundle web-runtimes bench-prune lint constraints clean
+.PHONY: demo test test-matrix test-libraries test-tfmot test-aarch64 test-bundle web-runtimes bench-prune lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -40,6 +40,16 @@ test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata r
 	.tools/reader/bin/pip install --quiet --disable-pip-version-check tflite-support==0.4.4
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools kotlin-compiler@2.4.20
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m tools tests/phone
+
+# TensorFlow and its toolkit hold other versions of packages than constraints.txt: they stay in an environment of their own.
+.tools/tfmot/installed: constraints-tfmot.txt
+	test -d .tools/tfmot || $(PYTHON) -m venv .tools/tfmot
+	.tools/tfmot/bin/pip install --quiet --disable-pip-version-check -c $< \
+		tensorflow tf_keras tensorflow-model-optimization
+	touch $@
+
+test-tfmot: .venv/installed-dev .tools/tfmot/installed  ## TF-MOT's stages, its converter and Keras networks.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS) -m tfmot tests/tfmot
 
 # Only where apt-get and pip find Debian's and the runtimes' aarch64 packages.
 test-aarch64: .venv/installed-dev .aarch64/python3  ## Run files as an aarch64 processor computes them, under qemu-user.

@@ -15,7 +15,7 @@ from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.graph.refit import refit, set_tensor, tie
 from edgekit.graph.trace import first_names
-from edgekit.model import Event, Model, Preprocessing, Quantization, Source, Task
+from edgekit.model import Encoding, Event, Model, Preprocessing, Quantization, Source, Task
 from edgekit.zoo import build
 from edgekit.zoo.program import SUFFIX, keep_program, kept_program
 
@@ -38,6 +38,7 @@ class Structure(Frozen):
     survivors: dict[str, str] = Field(default_factory=dict)
     quantization: Quantization | None
     lineage: tuple[Event, ...]
+    encoding: Encoding = "dense"
 
 
 def save_model(model: Model, folder: Path) -> None:
@@ -58,6 +59,7 @@ def save_model(model: Model, folder: Path) -> None:
         survivors=dict(model.survivors),
         quantization=model.quantization,
         lineage=model.lineage,
+        encoding=model.encoding,
     )
     files.write_json(folder / STRUCTURE, structure.model_dump(mode="json"))
     if model.source.program is not None:

@@ -15,6 +15,7 @@ from edgekit.devices import HERE, Answer, Device, Failure, Job, Opened, TimesOnl
 from edgekit.devices.state import UNKNOWN
 from edgekit.errors import MissingError
 from edgekit.frozen import Frozen
+from edgekit.tfmot import process
 
 # Distribution → the extra that brings it; empty: edgekit itself needs it.
 PACKAGES = {
@@ -54,6 +55,7 @@ def checks(device_uri: str) -> list[Check]:
     found = [Check(name="python", ok=sys.version_info >= (3, 11), detail=sys.version.split(" ")[0])]
     found += [_package(name, extra) for name, extra in PACKAGES.items()]
     found.append(_torch_device())
+    found.append(_tfmot())
     if device_uri == HERE:
         return [*found, *_device(device_uri), *_tensorrt(Path("/"))]
     return found + _device(device_uri)
@@ -147,6 +149,16 @@ def _torch_device() -> Check:
         last = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
         return Check(name=name, ok=False, detail=last, mend=_pip(""))
     return Check(name=name, ok=True, detail=ended.stdout.strip())
+
+
+def _tfmot() -> Check:
+    """TensorFlow's toolkit, which may lie in an environment of its own."""
+    name = "TF-MOT"
+    try:
+        process.check()
+    except MissingError as error:
+        return Check(name=name, ok=False, detail=error.what, mend=error.hint)
+    return Check(name=name, ok=True, detail=f"installed for {process.interpreter()}")
 
 
 def _tensorrt(root: Path) -> list[Check]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Task = Literal["classification", "segmentation"]
+Encoding = Literal["dense", "sparse"]
+"""How a float file holds zeros: like other numbers or, in a `.tflite`, by leaving them out where that is smaller."""
 
 
 class Preprocessing(Frozen):
@@ -36,7 +38,7 @@ class Source(Frozen):
     """How the unpruned architecture is built again: a name and the builder's arguments."""
 
     name: str
-    """Of the zoo; `package.module:factory`, `timm:NAME`, `torchvision:NAME`; or of a `.pt2` file."""
+    """Of the zoo; `package.module:factory`, `timm:NAME`, `torchvision:NAME`; or of a `.pt2` or `.keras` file."""
     num_classes: int
     in_channels: int = 3
     width: float = 1.0
@@ -44,6 +46,8 @@ class Source(Frozen):
     """A factory's own, as JSON holds them."""
     program: str | None = None
     """The SHA-256 of the `.pt2` file."""
+    network: tuple[Mapping[str, Any], ...] | None = None
+    """The operators of a Keras network, by `zoo/keras_network.py`."""
 
 
 class ActivationScale(Frozen):
@@ -99,6 +103,7 @@ class Model:
     """Of pruned layers: weight → its output channels, as numbers of the unpruned network's; see `graph/kept.py`."""
     quantization: Quantization | None = None
     lineage: tuple[Event, ...] = ()
+    encoding: Encoding = "dense"
 
     def after(
         self,
@@ -107,6 +112,7 @@ class Model:
         module: nn.Module | None = None,
         sparsity: Mapping[str, str] | None = None,
         quantization: Quantization | None = None,
+        encoding: Encoding | None = None,
     ) -> Model:
         """The model that a stage returns: what it changed, and one more event in the lineage."""
         return replace(
@@ -115,6 +121,7 @@ class Model:
             sparsity=self.sparsity if sparsity is None else sparsity,
             quantization=self.quantization if quantization is None else quantization,
             lineage=(*self.lineage, event),
+            encoding=self.encoding if encoding is None else encoding,
         )
 
     @property

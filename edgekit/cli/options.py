@@ -14,7 +14,7 @@ from edgekit.request import Size
 
 OWN: Final = (
     "or your own: package.module:factory (the current folder is importable), timm:NAME, torchvision:NAME, "
-    "or a .pt2 file of torch.export.save"
+    "a .pt2 file of torch.export.save, a .keras file, or keras:package.module:function"
 )
 Model = Annotated[
     str,

@@ -28,10 +28,11 @@ def print_report(console: Console, report: Report, folder: Path) -> None:
     _stages(console, report, sources)
     for number, source in enumerate(sources, start=1):
         console.print(f"[{number}] {source}", soft_wrap=True)
+    width = 1 + max(len(step.stage) for step in report.steps)
     _paragraph(
         console,
         "Why",
-        (f"{step.stage:10}{text.outcome(step, report):13}{step.reason}" for step in report.steps),
+        (f"{step.stage:{width}}{text.outcome(step, report):13}{step.reason}" for step in report.steps),
     )
     if report.rivals:
         _rivals(console, report, sources)

@@ -1,5 +1,6 @@
 """A `.tflite` of a model: the float graph through litert-torch; for INT8, PyTorch's scales on what comes out.
 
+A float file with sparse tensors is TensorFlow's own converter's, of the same graph.
 PT2E's quantized graph itself is not converted: that lost 6 dB and left islands of float.
 """
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.errors import EdgekitError
 from edgekit.exporters.litert_convert import convert
+from edgekit.exporters.litert_convert_sparse import convert_sparse
 from edgekit.exporters.litert_graph import Graph, read_graph
 from edgekit.exporters.litert_match import match
 from edgekit.exporters.litert_names import rename
@@ -36,11 +38,12 @@ def build(model: Model) -> tuple[bytes, list[str]]:
     quantization = model.quantization
     graph = folded_graph(model) if quantization is None else rounded_float_graph(model)
     shape = model.input_shape
-    content = convert(graph, shape)
+    sparse = quantization is None and model.encoding == "sparse"
+    content, notes = convert_sparse(graph, shape) if sparse else (convert(graph, shape), [])
     nodes = match(graph, content, shape)
     _check_outputs(graph, read_graph(content), nodes)
     if quantization is None:
-        return rename(content, graph, nodes, ()), []
+        return rename(content, graph, nodes, ()), notes
     return _integers(rename(content, graph, nodes, quantization.activations), graph, nodes, quantization)
 
 
@@ -48,7 +51,7 @@ def _check_outputs(graph: fx.GraphModule, file: Graph, nodes: Nodes) -> None:
     for index, node in zip(file.outputs, graph.graph.output_node().all_input_nodes, strict=True):
         if node.name not in nodes[index]:
             raise EdgekitError(
-                f"litert-torch's file does not compute what PyTorch's {node.name} is",
+                f"the converter's file does not compute what PyTorch's {node.name} is",
                 hint="the converter mistook an operator; choose a target with another runtime",
             )
 

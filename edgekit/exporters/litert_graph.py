@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from edgekit.errors import InputError
+from edgekit.exporters.litert_sparse import dense_of
 from edgekit.optional import load
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +29,8 @@ _DTYPES = {
 WIDTHS = {"INT4": 1} | {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
 """Bytes of one value."""
 _IDENTIFIER = b"TFL3"
+DENSIFY = "DENSIFY"
+"""The operator that gives a sparse constant to kernels that want a dense one."""
 _DAMAGED = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What following a damaged file's offsets, indices and codes raises."""
 # Weighted operators: where their activation input and their weights stand among the inputs.
@@ -148,6 +151,7 @@ def read_graph(content: bytes, *, name: str = "the model") -> Graph:
         graph = model.subgraphs[0]
         tensors = [_tensor(model, index, tensor) for index, tensor in enumerate(graph.tensors)]
         operators = [_operator(model, operator) for operator in graph.operators]
+        _settle_densified(tensors, operators)
         inputs, outputs = _indices(graph.inputs), _indices(graph.outputs)
         ends = (inputs, outputs, *(end for each in operators for end in (each.inputs, each.outputs)))
         if (last := max(map(max, filter(None, ends)))) >= len(tensors):
@@ -157,6 +161,14 @@ def read_graph(content: bytes, *, name: str = "the model") -> Graph:
     except _DAMAGED as error:
         raise InputError(f"{name} is not a whole .tflite file: {error}") from error
     return Graph(tuple(tensors), tuple(operators), inputs, outputs)
+
+
+def _settle_densified(tensors: list[Tensor], operators: list[Operator]) -> None:
+    """What DENSIFY makes of a sparse constant is a constant too."""
+    for operator in operators:
+        if operator.kind == DENSIFY:
+            (made,) = operator.outputs
+            tensors[made] = replace(tensors[made], data=tensors[operator.inputs[0]].data)
 
 
 @cache
@@ -182,14 +194,16 @@ def _tensor(model: Any, index: int, tensor: Any) -> Tensor:
         dtype=dtype,
         scales=tuple(float(scale) for scale in quantization.scale) if quantized else (),
         zero_points=tuple(int(zero) for zero in quantization.zeroPoint) if quantized else (),
-        data=_data(model.buffers[tensor.buffer].data, dtype, shape),
+        data=_data(model.buffers[tensor.buffer].data, dtype, shape, tensor.sparsity),
         signature=tuple(int(size) for size in signed) if signed is not None else None,
     )
 
 
-def _data(raw: Any, dtype: str, shape: tuple[int, ...]) -> Array | None:
+def _data(raw: Any, dtype: str, shape: tuple[int, ...], sparsity: Any) -> Array | None:
     if raw is None or len(raw) == 0 or dtype not in _DTYPES:
         return None
+    if sparsity is not None:
+        return dense_of(sparsity, shape, np.frombuffer(bytes(raw), dtype=_DTYPES[dtype]))
     return np.frombuffer(bytes(raw), dtype=_DTYPES[dtype]).reshape(shape)
 
 

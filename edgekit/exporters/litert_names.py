@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torch import fx
 
+    from edgekit.exporters.litert_graph import Array
     from edgekit.exporters.litert_match import Nodes
 
 _QUANTIZED, _DEQUANTIZED = "_quantized", "_dequant"  # what ai-edge-quantizer appends
@@ -73,7 +74,7 @@ def _constant(
         return f"{output}.input{place}"
     if place != WEIGHTED[operator.kind][1]:
         return f"{output}.bias"
-    return parameters.get(value.tobytes(), f"{output}.weight")
+    return parameters.get(_bytes(value), f"{output}.weight")
 
 
 def _parameters(graph: fx.GraphModule) -> dict[bytes, str]:
@@ -83,5 +84,11 @@ def _parameters(graph: fx.GraphModule) -> dict[bytes, str]:
         weight = tensor.detach().numpy()
         if weight.ndim > 1:
             for stored in (*layouts(weight), *layouts(weight.swapaxes(0, 1))):  # the latter where transposed
-                found.setdefault(stored.tobytes(), name)
+                found.setdefault(_bytes(stored), name)
     return found
+
+
+def _bytes(value: Array) -> bytes:
+    """With one zero: a file that leaves zeros out cannot keep their signs."""
+    same: Array = value + value.dtype.type(0)
+    return same.tobytes()

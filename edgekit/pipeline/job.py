@@ -19,9 +19,10 @@ from edgekit.model import Task
 from edgekit.pipeline.network import preprocessing_of
 from edgekit.pipeline.place import place_of
 from edgekit.progress import Progress
-from edgekit.recipe import Budget, Recipe, load_recipe
+from edgekit.recipe import Budget, Recipe, load_recipe, uses_tfmot
 from edgekit.request import Request
-from edgekit.target import Target, load_target
+from edgekit.target import Target, list_targets, load_target
+from edgekit.tfmot import process
 from edgekit.zoo import Architecture, architecture
 from edgekit.zoo.hub import WeightsFile, weights_file
 
@@ -73,8 +74,12 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
         precisions(runtime, open_device(uri))  # what is not there is refused now
     check_packages(target.format)
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
+    if any(map(uses_tfmot, recipe.stages)):
+        _check_tfmot(recipe, target, entry)
     _check_sources(request, recipe, entry)
     weights = weights_file(request.weights) if request.weights else None
+    if weights is None and entry.weights is not None:
+        weights = WeightsFile(entry.weights, entry.origin)
     data = _data(request, recipe, entry, progress)
     job = Job(request, entry, target, recipe if data.labelled else _unjudged(recipe, request), data, weights)
     if job.bundled:
@@ -124,6 +129,27 @@ def _unjudged(recipe: Recipe, request: Request) -> Recipe:
     return recipe.model_copy(update={"budget": recipe.budget.model_copy(update=free)})
 
 
+def _check_tfmot(recipe: Recipe, target: Target, entry: Architecture) -> None:
+    """Raise `InputError` where TensorFlow's toolkit is no use, `MissingError` where it is not there."""
+    if target.format != "tflite":
+        others = ", ".join(other.id for other in list_targets() if other.format == "tflite")
+        raise InputError(
+            f"the recipe {recipe.id} uses TF-MOT, whose files are LiteRT's, and {target.id} takes {target.format}",
+            hint=f"choose another recipe, or a target of LiteRT: {others}",
+        )
+    if "fp32" not in target.precisions and recipe.stages[-1].kind != "quantize":
+        raise InputError(
+            f"the recipe {recipe.id} ends in a float file, and {target.id} takes none",
+            hint='put [[stages]] kind = "quantize" behind it, in a recipe of your own',
+        )
+    if entry.task != "classification":
+        raise InputError(
+            f"the recipe {recipe.id} trains classifiers, and {entry.name} is for {entry.task}",
+            hint="choose another recipe",
+        )
+    process.check()
+
+
 _LABELS: Mapping[Task, str] = {
     "classification": "sort the pictures into one folder a class",
     "segmentation": "put them into images/ and their masks into masks/",
@@ -138,7 +164,7 @@ def _check_sources(request: Request, recipe: Recipe, entry: Architecture) -> Non
                 f"the recipe {recipe.id} calibrates on random pictures, and --data {request.data} was given",
                 hint="leave --data out, or choose another recipe",
             )
-    elif request.data is None and (request.weights or entry.program):
+    elif request.data is None and (request.weights or entry.trained):
         trained = "--weights" if request.weights else f"{request.model}, which is trained,"
         raise InputError(
             f"{trained} without --data: there is nothing to calibrate on and nothing to judge by",
@@ -156,11 +182,11 @@ def _data(request: Request, recipe: Recipe, entry: Architecture, progress: Progr
         task=entry.task,
         input_size=request.input_size,
         channels=entry.channels,
-        preprocessing=ready if entry.program else None,
+        preprocessing=ready if entry.trained or entry.pixels else None,
         skip_bad=request.skip_bad,
         progress=progress,
     )
-    if not data.labelled and not (request.weights or entry.program):
+    if not data.labelled and not (request.weights or entry.trained):
         raise InputError(
             f"{request.data} holds pictures without classes, and there are no weights",
             hint=f"add --weights FILE, or {_LABELS[entry.task]}",

@@ -73,6 +73,9 @@ def preprocessing_of(found: Architecture, input_size: Size | None) -> Preprocess
     own = INPUT_SIZE if found.size is None else found.size
     size = height_width(own if input_size is None else input_size)
     _check_input(found, (found.channels, *size))
+    if found.pixels is not None:
+        mean, std = ((value,) * found.channels for value in found.pixels)
+        return Preprocessing(height=size[0], width=size[1], mean=mean, std=std)
     return preprocessing_for(size, found.channels)
 
 
@@ -141,4 +144,6 @@ def weighted_model(
             found, preprocessing_of(found, input_size), num_classes=classes, width=width, seed=seed
         )
 
+    if weights is None and found.weights is not None:
+        return with_weights(make, WeightsFile(found.weights, found.origin), file_sizes_head=True)[0]
     return make() if weights is None else with_weights(make, weights_file(weights), file_sizes_head=True)[0]

@@ -15,7 +15,7 @@ from edgekit.pipeline.baseline import cache_folder, fresh, torch_device
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import place_of
 from edgekit.pipeline.prospects import prospects
-from edgekit.recipe import Stage, trains_channels
+from edgekit.recipe import Stage, trains_channels, uses_tfmot
 from edgekit.stages.losses import loss_of
 from edgekit.stages.training import on_device
 from edgekit.units import human_seconds
@@ -96,6 +96,8 @@ def _epochs(stage: Stage) -> int:
     """What a stage trains for at most, quantization-aware training left out: it is rare."""
     if stage.kind == "prune":
         return (stage.steps - 1) * stage.epochs_between
+    if uses_tfmot(stage):
+        return stage.epochs
     if stage.kind == "recover" or (stage.kind == "sparsify" and stage.trains):
         return stage.epochs
     return 0

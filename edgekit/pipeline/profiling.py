@@ -33,7 +33,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.report import LayerTimes
 from edgekit.request import Size
 from edgekit.target import Target, load_target
-from edgekit.zoo.program import SUFFIX
+from edgekit.zoo.resolve import NETWORK_FILES
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def profile(
     where = open_device(device)  # an address that is none is refused before anything is counted
     bench = _Bench(device, goal, threads, keep, progress or Silent(), by_layer=layers)
     path = Path(model)
-    file = path.is_file() and path.suffix != SUFFIX
+    file = path.is_file() and path.suffix not in NETWORK_FILES
     if file and not (path.parent / MANIFEST).is_file():
         if isinstance(where, Opened):
             bare = artifact_of_file(path)

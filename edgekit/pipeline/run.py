@@ -172,7 +172,7 @@ class _Runner:
             counts=options.counts,
             floor=floor,
             on_target=self.assessor.place.on_target,
-            recovery_follows=recovers and options.kind in ("sparsify", "prune"),
+            recovery_follows=recovers and options.kind in ("sparsify", "prune", "tfmot-prune"),
             metric=metric_of(self.job.entry.task).name,
         )
 

@@ -19,6 +19,8 @@ _STAGES = {
     "prune": "edgekit.stages.prune:Prune",
     "recover": "edgekit.stages.recover:Recover",
     "quantize": "edgekit.stages.quantize:Quantize",
+    "tfmot-prune": "edgekit.stages.tfmot:TfmotPrune",
+    "tfmot-cluster": "edgekit.stages.tfmot:TfmotCluster",
 }
 
 

@@ -1,4 +1,4 @@
-"""What MODEL means wherever it is given: a zoo name, a user's own factory, a library's network, a `.pt2` file."""
+"""What MODEL means wherever it is given: a zoo name, a user's own factory, a library's network, a file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from edgekit.errors import InputError, unknown
 from edgekit.model import Source, Task
 from edgekit.request import Size
-from edgekit.zoo import factory, libraries, program, registry
+from edgekit.zoo import factory, keras, libraries, program, registry
 from edgekit.zoo.entries import Entry, catalogue
 from edgekit.zoo.program_file import vet_program
 
 if TYPE_CHECKING:
     from torch import nn
 
-FORMS: Final = "or package.module:factory, timm:NAME, torchvision:NAME, a .pt2 file"
+FORMS: Final = (
+    "or package.module:factory, keras:package.module:function, timm:NAME, torchvision:NAME, "
+    "a .pt2 file, a .keras file"
+)
 CLASSES: Final[Mapping[Task, int]] = {"classification": 1000, "segmentation": 1}
+NETWORK_FILES: Final = (program.SUFFIX, keras.SUFFIX)
 WEIGHTS_FILES: Final = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
 
@@ -42,11 +46,22 @@ class Architecture:
     """The SHA-256 of a `.pt2` file, which brings its weights, its classes and its input."""
     input_shape: tuple[int, int, int] | None = None
     """(C, H, W) where only that is taken."""
+    network: tuple[Mapping[str, Any], ...] | None = None
+    """A Keras network's operators."""
+    weights: Path | None = None
+    """A Keras file's own."""
+    pixels: tuple[float, float] | None = None
+    """Mean and deviation by which it takes pixels, in [0, 1] before; None: ImageNet's."""
 
     @property
     def own(self) -> bool:
         """Not of the zoo: nothing is known of it before it has run."""
         return self.published is None
+
+    @property
+    def trained(self) -> bool:
+        """Whether it comes with its weights."""
+        return self.program is not None or self.weights is not None
 
     @property
     def num_classes(self) -> int:
@@ -79,6 +94,7 @@ class Architecture:
             width=width,
             arguments=self.arguments,
             program=self.program,
+            network=self.network,
         )
 
 
@@ -93,6 +109,8 @@ def architecture(model: str, arguments: Sequence[str] = (), task: Task | None = 
     if library in libraries.LIBRARIES and ":" in model:
         version = libraries.find_library_network(model, given)
         return _own(model, library, {"name": model, "version": version, "arguments": given}, given, task)
+    if library == keras.PREFIX or Path(model).suffix == keras.SUFFIX:
+        return _of_keras(model, given, task)
     if factory.FORM.fullmatch(model):
         code = factory.find_factory(model).code_sha256
         return _own(model, "own", {"name": model, "code": code, "arguments": given}, given, task)
@@ -119,6 +137,10 @@ def build(source: Source) -> nn.Module:
     """
     if source.program is not None:
         return program.build_program(source.program)
+    if source.network is not None:
+        from edgekit.zoo.keras_network import KerasNetwork
+
+        return KerasNetwork(source.network)
     sizes = {"num_classes": source.num_classes, "in_channels": source.in_channels}
     if source.name.partition(":")[0] in libraries.LIBRARIES and ":" in source.name:
         return libraries.build_library_network(source.name, source.arguments, **sizes)
@@ -138,6 +160,42 @@ def _own(
         identity=identity,
         arguments=arguments,
     )
+
+
+def _of_keras(model: str, given: Mapping[str, Any], task: Task | None) -> Architecture:
+    """A file comes with its weights; a function's network is trained here, like that of a factory."""
+    if task == "segmentation":
+        raise InputError("Keras networks are read as classifiers", hint="leave --task out")
+    from_file = not model.startswith(f"{keras.PREFIX}:")
+    if from_file:
+        _only(model, given, ("mean", "std"))
+    read = keras.read_keras(model, {} if from_file else given)
+    channels, height, width = read.input_shape
+    if channels is None:
+        raise InputError(f"{model} does not say how many channels its pictures have")
+    fixed = None if height is None or width is None else (channels, height, width)
+    return Architecture(
+        name=_folder_name(Path(model).stem if from_file else model.rpartition(":")[2]),
+        family="keras",
+        task="classification",
+        origin=Path(model).name if from_file else model,
+        identity={"keras": read.sha256, "arguments": given},
+        arguments={"in_channels": channels},
+        network=read.network,
+        weights=read.weights if from_file else None,
+        input_shape=fixed,
+        pixels=_pixels(given) if from_file and given else ((0.0, 1 / 255) if read.raw_pixels else None),
+    )
+
+
+def _pixels(given: Mapping[str, Any]) -> tuple[float, float]:
+    mean, std = given.get("mean", 0.0), given.get("std", 1.0)
+    if not all(isinstance(value, int | float) for value in (mean, std)) or not std > 0:
+        raise InputError(
+            f"--factory-arg mean={mean} std={std} are no pixels' mean and deviation",
+            hint="for example --factory-arg mean=0.5 --factory-arg std=0.5 for a network that takes [-1, 1]",
+        )
+    return float(mean), float(std)
 
 
 def _only(model: str, given: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -52,11 +52,26 @@ def refused(*arguments: str) -> str:
         (("mobilenetv2", "-t", "jetson", "--data", "nowhere"), ("nowhere",)),
         (("squeezenet1.0", "-t", "host", "--input-size", "20"), ("below 21×21", "--input-size 21")),
         (("mobilenetv2", "-t", "host", "--input-size", "1e3"), ("--input-size 1e3", "240x320")),
+        (("mobilenetv2", "-t", "jetson", "-r", "tfmot-sparse"), ("TF-MOT", "takes onnx", "raspberry-pi-5")),
+        (
+            ("mobilenetv2", "-t", "coral", "-r", "tfmot-cluster"),
+            ("ends in a float file", "coral", "quantize"),
+        ),
+        (("unext", "-t", "android", "-r", "tfmot-sparse"), ("trains classifiers", "segmentation")),
+        (("nowhere.keras", "-t", "android"), ("nowhere.keras is missing",)),
     ],
 )
 def test_names_and_numbers(arguments: tuple[str, ...], said: tuple[str, ...]) -> None:
     error = refused(*arguments)
     assert all(part in error for part in said), error
+
+
+def test_a_toolkit_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_TFMOT_PYTHON", "/nowhere/python")
+    result = compress("mobilenetv2", "-t", "android", "-r", "tfmot-sparse")
+    assert result.exit_code == 3, result.output
+    assert "pip install 'edgekit[tfmot]'" in result.stderr
+    assert not Path("runs").exists()
 
 
 def test_a_recipe_with_a_misspelt_key(tmp_path: Path) -> None:

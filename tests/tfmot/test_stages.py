@@ -1,0 +1,82 @@
+"""TF-MOT's stages on a small network: patterns hold in what comes back, and what cannot be is said."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contexts import context
+from small_networks import Residual, Shuffled, model_of
+
+from edgekit.data.split import Data
+from edgekit.model import Model
+from edgekit.patterns import density, pattern_of
+from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
+from edgekit.stages import RejectedError, stage
+
+pytestmark = pytest.mark.tfmot
+
+
+@pytest.fixture(scope="module")
+def pruned(digits: Data) -> Model:
+    """Half of each four weights zero from the first step on, but in a block that is protected."""
+    options = TfmotPruneOptions(
+        kind="tfmot-prune", pattern="2:4", schedule="constant", epochs=2, protect=("features.1",)
+    )
+    original = model_of(Residual)
+    return stage(options).apply(original, context(original, digits))
+
+
+def test_the_pattern_is_in_the_layers_that_carry_it(pruned: Model) -> None:
+    assert pruned.sparsity
+    assert pruned.encoding == "sparse"
+    for name in pruned.sparsity:
+        weight = pruned.module.get_parameter(f"{name}.weight")
+        assert pattern_of("2:4").holds(weight.detach().numpy()), name
+        assert density(weight.detach().numpy()) == pytest.approx(0.5, abs=0.01)
+    without = pruned.lineage[-1].details["without"]
+    assert isinstance(without, dict)
+    assert without["features.0.0"] == "3 input channels are no multiple of 4"
+    assert without["features.2.conv.1.0"] == "depthwise"
+    assert without["features.1.conv.0.0"] == "protected"
+    assert density(pruned.module.get_parameter("features.1.conv.0.0.weight").detach().numpy()) == 1
+
+
+def test_all_weights_were_trained(pruned: Model) -> None:
+    before = model_of(Residual).module.state_dict()
+    for name, value in pruned.module.state_dict().items():
+        if value.is_floating_point():
+            assert torch.isfinite(value).all(), name
+            assert not torch.equal(value, before[name]), name
+
+
+def test_clusters_that_keep_the_zeros(pruned: Model, digits: Data) -> None:
+    options = TfmotClusterOptions(kind="tfmot-cluster", clusters=8, preserve_sparsity=True, epochs=1)
+    clustered = stage(options).apply(pruned, context(pruned, digits))
+    assert clustered.sparsity == pruned.sparsity
+    values = clustered.lineage[-1].details["values"]
+    assert isinstance(values, dict)
+    assert values.keys() >= pruned.sparsity.keys()
+    for name in values:
+        weight = clustered.module.get_parameter(f"{name}.weight")
+        assert len(torch.unique(weight)) <= 8 + 1, name  # eight, and zero
+        assert name not in pruned.sparsity or pattern_of("2:4").holds(weight.detach().numpy()), name
+
+
+def test_a_network_that_xnnpacks_sparse_kernels_cannot_take(digits: Data) -> None:
+    options = TfmotPruneOptions(kind="tfmot-prune", layers="xnnpack", epochs=1)
+    original = model_of(Shuffled)
+    with pytest.raises(RejectedError, match="XNNPACK's sparse kernels: "):
+        stage(options).apply(original, context(original, digits))
+
+
+def test_only_pointwise_convolutions_for_xnnpack(digits: Data) -> None:
+    options = TfmotPruneOptions(kind="tfmot-prune", layers="xnnpack", sparsity=0.7, epochs=1)
+    original = model_of(Residual)
+    found = stage(options).apply(original, context(original, digits))
+    assert found.sparsity.keys() == {
+        name
+        for name, layer in original.module.named_modules()
+        if isinstance(layer, torch.nn.Conv2d) and layer.kernel_size == (1, 1)
+    }
+    for name, pattern in found.sparsity.items():
+        assert pattern_of(pattern).holds(found.module.get_parameter(f"{name}.weight").detach().numpy()), name
