@@ -14,6 +14,12 @@ def parse(pattern: str) -> tuple[int, int]:
     return int(kept), int(among)
 
 
+def _share(pattern: str) -> float | None:
+    """The zeros of `unstructured@80%`; None of N:M."""
+    name, _, share = pattern.partition("@")
+    return float(share.removesuffix("%")) / 100 if name == "unstructured" else None
+
+
 def in_groups(weight: Tensor, among: int) -> Tensor:
     """(out, in, …) → (out, …, in / M, M): the weights that a pattern chooses among, last."""
     last = weight.movedim(1, -1)
@@ -22,6 +28,10 @@ def in_groups(weight: Tensor, among: int) -> Tensor:
 
 def pattern_mask(weight: Tensor, pattern: str) -> Tensor:
     """True for the N largest magnitudes of each M along axis 1 of (out, in, …); in must be a multiple of M."""
+    if (share := _share(pattern)) is not None:
+        mask = torch.ones(weight.numel(), dtype=torch.bool)
+        mask[weight.detach().abs().flatten().argsort()[: int(share * weight.numel() + 1e-9)]] = False
+        return mask.view_as(weight)
     kept, among = parse(pattern)
     groups = in_groups(weight.detach().abs(), among)
     largest = groups.topk(kept, dim=-1).indices
@@ -39,8 +49,7 @@ def project(module: nn.Module, sparsity: Mapping[str, str]) -> None:
 
 def holds(weight: Tensor, pattern: str) -> bool:
     """Whether no M weights along axis 1 have more than N non-zeros; of `unstructured@80%`, whether so many are zero."""
-    if pattern.startswith("unstructured@"):
-        share = float(pattern.removeprefix("unstructured@").removesuffix("%")) / 100
+    if (share := _share(pattern)) is not None:
         return int((weight == 0).sum()) >= int(share * weight.numel() + 1e-9)
     kept, among = parse(pattern)
     if weight.shape[1] % among:

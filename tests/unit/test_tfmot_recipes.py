@@ -16,7 +16,7 @@ from edgekit.model import Model
 from edgekit.pipeline.network import new_model, preprocessing_of
 from edgekit.recipe import TfmotPruneOptions, load_recipe, uses_tfmot
 from edgekit.stages import RejectedError, stage
-from edgekit.stages.sparsity import holds
+from edgekit.stages.sparsity import holds, pattern_mask
 from edgekit.zoo import architecture
 
 HEAD = 'id = "own"\ntitle = "own"\n[[stages]]\n'
@@ -64,6 +64,7 @@ def test_unstructured_zeros_are_counted() -> None:
     weight.flatten()[: int(0.8 * weight.numel())] = 0
     assert holds(weight, "unstructured@80%")
     assert not holds(weight, "unstructured@90%")
+    assert holds(weight * pattern_mask(weight, "unstructured@90%"), "unstructured@90%")
 
 
 def test_without_labels_nothing_is_trained() -> None:
