@@ -182,7 +182,7 @@ def _data(request: Request, recipe: Recipe, entry: Architecture, progress: Progr
         task=entry.task,
         input_size=request.input_size,
         channels=entry.channels,
-        preprocessing=ready if entry.trained or entry.pixels else None,
+        preprocessing=ready if entry.trained or entry.pixels or entry.input_shape else None,
         skip_bad=request.skip_bad,
         progress=progress,
     )
