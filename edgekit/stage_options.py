@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgekit.frozen import Frozen
-from edgekit.patterns import pattern_of
+from edgekit.patterns import known, pattern_of
 
 Gain = Literal["latency", "macs", "memory", "size", "compressed_size", "accuracy"]
 """What a stage may be counted for: it is kept only if it gains on one of the figures that its options list."""
@@ -50,6 +50,11 @@ class SparsifyOptions(Frozen):
     learning_rate: float = Field(default=0.02, gt=0)
     batch_size: int = Field(default=64, ge=2)
     distillation: float = Field(default=0.5, ge=0, le=1)
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_known(cls, pattern: str) -> str:
+        return pattern if pattern in ("target", "channel") else known(pattern)
 
     @property
     def layer_names(self) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgekit.frozen import Frozen
 from edgekit.model import Encoding
-from edgekit.patterns import pattern_of
+from edgekit.patterns import known, pattern_of
 from edgekit.stage_options import Gain
 
 
@@ -45,6 +45,11 @@ class TfmotPruneOptions(_TfmotOptions):
     encoding: Encoding = "sparse"
     counts: tuple[Gain, ...] = ("size", "compressed_size")
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_known(cls, pattern: str) -> str:
+        return known(pattern)
+
     @property
     def zeros(self) -> float:
         """The share of zeros."""
@@ -59,8 +64,6 @@ class TfmotPruneOptions(_TfmotOptions):
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
-        if self.pattern != "unstructured":
-            pattern_of(self.pattern)
         if self.pattern != "unstructured" and self.sparsity is not None:
             raise ValueError(f"pattern {self.pattern} has no sparsity to choose")
         if not self.begin < self.settled <= self.epochs:

@@ -6,18 +6,20 @@ keep it, and the checker reads it. numpy alone: the weights of a file are held t
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit.patterns.block import Block
 from edgekit.patterns.kernel import Kernel
 from edgekit.patterns.n_m import NofM
 from edgekit.patterns.unstructured import Unstructured
 
-__all__ = ["FORMS", "Pattern", "density", "pattern_of"]
+__all__ = ["FORMS", "Pattern", "density", "known", "pattern_of"]
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
 _KINDS = (NofM, Unstructured, Block, Kernel)
 FORMS = ", ".join(kind.FORM for kind in _KINDS)
 """How patterns are written, for people."""
@@ -59,6 +61,16 @@ def pattern_of(text: str) -> Pattern:
     raise ValueError(f"no pattern is called {text!r}: there are {FORMS}")
 
 
+def known(name: str) -> str:
+    """A pattern's name, which may lack the share of zeros that is to be chosen; raises `ValueError` as `pattern_of`."""
+    some = "" if ":" in name else "@99%"
+    try:
+        pattern_of(f"{name}{some}")
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"{name}{some}", name)) from error
+    return name
+
+
 def density(weight: Array) -> float:
     """The share of non-zeros."""
-    return float(np.count_nonzero(weight) / weight.size)
+    return float((weight != 0).mean())

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from edgekit.patterns.shares import SHARE, largest, written
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Block:
 
     def mask(self, scores: Array) -> Array:
         """All but the blocks whose scores add up to least."""
+        import numpy as np
+
         sums = self._sums(scores)
         blocks = largest(sums, self._zeros(sums.size))
         wide = blocks.repeat(self.rows, axis=0).repeat(self.columns, axis=1)
@@ -64,14 +67,14 @@ class Block:
         """Enough blocks are zero throughout."""
         if self.obstacle(weight.shape, 1):
             return False
-        sums = self._sums(np.abs(weight))
-        return sums.size - int(np.count_nonzero(sums)) >= self._zeros(sums.size)
+        sums = self._sums(abs(weight))
+        return int((sums == 0).sum()) >= self._zeros(sums.size)
 
     def _sums(self, scores: Array) -> Array:
         """(out / R, in / C)."""
         outputs, inputs = scores.shape[:2]
         tiles = scores.reshape(outputs // self.rows, self.rows, inputs // self.columns, self.columns, -1)
-        found: Array = tiles.sum((1, 3, 4), dtype=np.float64)
+        found: Array = tiles.sum((1, 3, 4), dtype="float64")
         return found
 
     def _zeros(self, blocks: int) -> int:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
-from edgekit.patterns.library import assigned, learnt
 from edgekit.patterns.shares import SHARE, largest, written
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 NINE = 9
 
 
@@ -68,7 +68,9 @@ class Kernel:
 
     def mask(self, scores: Array) -> Array:
         """Each kernel keeps the pattern that scores most there, and all but the least kernels stay."""
-        kernels = scores.reshape(-1, math.prod(scores.shape[2:])).astype(np.float64)
+        from edgekit.patterns.library import assigned, learnt
+
+        kernels = scores.reshape(-1, math.prod(scores.shape[2:])).astype("float64")
         library = learnt(kernels, self._entries(scores.shape), self.PATTERNS, scores.shape[2:])
         mask = library[assigned(kernels, library)]
         kept = largest((kernels * mask).sum(1), self._removed(len(kernels)))
@@ -80,6 +82,8 @@ class Kernel:
 
         A weight of the pattern may itself be zero: what it leaves is then part of a pattern.
         """
+        import numpy as np
+
         kernels = weight.reshape(-1, math.prod(weight.shape[2:])) != 0
         alive = kernels[kernels.any(1)]
         if len(kernels) - len(alive) < self._removed(len(kernels)) or not len(alive):

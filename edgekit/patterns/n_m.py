@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-Array = np.ndarray[Any, Any]
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class NofM:
 
     def mask(self, scores: Array) -> Array:
         """The N largest of each M along axis 1; that must be a multiple of M."""
+        import numpy as np
+
         groups = self._groups(scores)
         order = np.argsort(-groups, axis=-1, kind="stable")
         mask = np.zeros(groups.shape, dtype=bool)
@@ -59,9 +62,11 @@ class NofM:
         """No M weights along axis 1 have more than N other than zero."""
         if weight.shape[1] % self.among:
             return False
-        return bool((np.count_nonzero(self._groups(weight), axis=-1) <= self.kept).all())
+        return bool(((self._groups(weight) != 0).sum(axis=-1) <= self.kept).all())
 
     def _groups(self, weight: Array) -> Array:
         """(out, in, …) → (out, …, in / M, M)."""
+        import numpy as np
+
         last = np.moveaxis(weight, 1, -1)
         return last.reshape(*last.shape[:-1], -1, self.among)

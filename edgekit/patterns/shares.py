@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 SHARE = r"(?:@(?P<share>\d+(?:\.\d+)?)%)"
 """`@75%`, behind a pattern's name."""
@@ -17,6 +18,8 @@ def written(share: float) -> str:
 
 def largest(scores: np.ndarray[Any, Any], zeros: int) -> np.ndarray[Any, Any]:
     """True for all but the `zeros` smallest scores, in the shape of these; of equal ones the first go."""
+    import numpy as np
+
     mask = np.ones(scores.size, dtype=bool)
     mask[np.argsort(scores, axis=None, kind="stable")[:zeros]] = False
     return mask.reshape(scores.shape)

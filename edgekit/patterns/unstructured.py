@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from edgekit.patterns.shares import SHARE, largest, written
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Unstructured:
 
     def holds(self, weight: Array) -> bool:
         """Enough are zero."""
-        return weight.size - int(np.count_nonzero(weight)) >= self._zeros(weight.size)
+        return int((weight == 0).sum()) >= self._zeros(weight.size)
 
     def _zeros(self, size: int) -> int:
         return math.floor(self.sparsity * size + 1e-9)

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit.errors import EdgekitError, InputError, MissingError
 from edgekit.optional import installed
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
 Told = Callable[[Mapping[str, Any]], None]
 VARIABLE = "EDGEKIT_TFMOT_PYTHON"
 """Names an interpreter whose environment has the toolkit."""
@@ -45,6 +47,8 @@ class Work:
 
     def arrays(self, name: str) -> dict[str, Array]:
         """What the worker wrote as `name`.npz."""
+        import numpy as np
+
         with np.load(self.folder / f"{name}.npz", allow_pickle=False) as found:
             return {key: found[key] for key in found.files}
 

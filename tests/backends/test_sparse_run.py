@@ -40,9 +40,9 @@ calibration_samples = 64
     ("target", "method", "pattern", "text"),
     [
         ("raspberry-pi-5", "ptq", 'pattern = "block-4x1"\nsparsity = 0.5', "block-4x1@50%"),
-        ("intel-cpu", "qat", 'pattern = "kernel-4"', "kernel-4"),
+        ("intel-npu", "qat", 'pattern = "kernel-4"', "kernel-4"),
         (
-            "host",
+            "jetson",
             "ptq",
             'pattern = "unstructured"\nsparsity = 0.75\nschedule = "polynomial"\nepochs = 2\nselection = "taylor"',
             "unstructured@75%",

@@ -125,7 +125,7 @@ def test_local_is_opened_by_its_uri() -> None:
     assert isinstance(open_device("local"), Local)
 
 
-@pytest.mark.parametrize("uri", ["web", "local://other", "runner", ""])
+@pytest.mark.parametrize("uri", ["webb", "local://other", "runner", ""])
 def test_other_uris_are_refused(uri: str) -> None:
     with pytest.raises(MissingError, match="unknown device URI") as refusal:
         open_device(uri)

@@ -56,7 +56,8 @@ def test_it_is_kept_and_loaded_without_keras(tmp_path: Path) -> None:
     assert isinstance(again.module, KerasNetwork)
     with torch.no_grad():
         assert torch.equal(again.module(images), made.module(images))
-    assert [layer.name for layer in cost(again.module, (1, 3, 16, 16)).layers] == ["stem", "forward_"]
+    layers = cost(again.module, (1, 3, 16, 16)).layers
+    assert [layer.name for layer in layers if layer.weights] == ["stem", "forward_"]
 
 
 def test_names_that_pytorch_has_taken() -> None:
