@@ -7,7 +7,6 @@ they say how much of the wait no benchmark shows. The picture is a drawn 1280×9
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -19,19 +18,16 @@ from typing import Annotated
 import numpy as np
 import typer
 from fidelity import WARMUP, benchmark_litert_model
-from PIL import Image
 
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Protocol, measure
-from edgekit.bundle.picture import drawn
 from edgekit.data.pictures import decode
 from edgekit.data.split import normalise
 from edgekit.devices import open_device
-from edgekit.model import Preprocessing
+from edgekit.pipeline.browsing import photo
 from edgekit.runtimes import litert_cpu
 
 RUNS = 100
-SIZE = (1280, 960)
 STEPS = ("decode, resize", "normalise", "infer")
 
 
@@ -52,14 +48,6 @@ def app_path(artifact: ArtifactFolder, picture: bytes, threads: int) -> dict[str
     kept = np.array(times[WARMUP:])
     found = dict(zip(STEPS, np.median(kept, axis=0).tolist(), strict=True))
     return found | {"app": float(np.median(kept.sum(axis=1)))}
-
-
-def photo(ready: Preprocessing) -> bytes:
-    """The drawn picture as a camera's preview has it."""
-    stream = io.BytesIO()
-    with Image.open(io.BytesIO(drawn(ready))) as small:
-        small.resize(SIZE, Image.Resampling.BICUBIC).save(stream, format="JPEG", quality=90)
-    return stream.getvalue()
 
 
 def table(run: str, rows: dict[str, list[float]], threads: int) -> str:
@@ -86,7 +74,7 @@ def main(
 ) -> None:
     """Print the table."""
     artifact = load_artifact(run)
-    data = picture.read_bytes() if picture else photo(artifact.manifest.preprocessing)
+    data = picture.read_bytes() if picture else photo()
     if alone:
         print(json.dumps(app_path(artifact, data, threads)))
         return

@@ -77,7 +77,7 @@ def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
         artifact,
         runtime,
         _known(artifact, runtime),
-        _photo(),
+        photo(),
         {**QUICK.limits, "blocks": QUICK.blocks, "timeout_s": QUICK.timeout_s},
         threads,
         own_version(),
@@ -213,7 +213,7 @@ def _known(artifact: ArtifactFolder, runtime: str) -> Known:
     )
 
 
-def _photo() -> bytes:
+def photo() -> bytes:
     """The drawn picture, large, as a JPEG."""
     ready = Preprocessing(height=PHOTO[1] * 2 // 3, width=PHOTO[0] * 2 // 3, mean=(0.0,) * 3, std=(1.0,) * 3)
     stream = io.BytesIO()

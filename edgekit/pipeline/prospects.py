@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from edgekit.graph.layer import PRECISIONS, Layer
 from edgekit.graph.roofline import roofline
 from edgekit.graph.trace import trace
 from edgekit.model import Model
-from edgekit.patterns import density, pattern_of
-from edgekit.stages.sparsify import Weighted, obstacle
+from edgekit.patterns import Pattern, density, pattern_of
+from edgekit.stages.sparsify import obstacle, weighted_layers
 from edgekit.target import SparsitySupport, Target
 
 KNOWN = ("2:4", "1:4", "4:8", "kernel-4", "block-4x1@25%", "block-4x4@25%")
@@ -111,10 +110,7 @@ def prospects(model: Model, target: Target, pattern: str, precision: str) -> Pro
 
 def _support(target: Target, pattern: str) -> tuple[SparsitySupport | None, str]:
     if pattern != "target":
-        try:
-            text = pattern_of(pattern).text
-        except ValueError as error:
-            raise InputError(str(error)) from error
+        text = _read(pattern).text
         return next((each for each in target.sparsity if each.covers(text)), None), text
     if not target.sparsity:
         raise InputError(
@@ -124,10 +120,18 @@ def _support(target: Target, pattern: str) -> tuple[SparsitySupport | None, str]
     return target.sparsity[0], target.sparsity[0].pattern
 
 
+def _read(pattern: str) -> Pattern:
+    """The pattern of a command line; raises `InputError` where there is none."""
+    try:
+        return pattern_of(pattern)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
 def _obstacles(
     module: nn.Module, target: Target, support: SparsitySupport | None, pattern: str, precision: str
 ) -> dict[str, str]:
-    weighted = {name: layer for name, layer in module.named_modules() if isinstance(layer, Weighted)}
+    weighted = weighted_layers(module)
     if support is None:
         return dict.fromkeys(
             weighted, target.dense_because or f"no kernels for {pattern} are known in {target.runtime}"
@@ -176,11 +180,7 @@ class Held:
 
 def zeros_in(path: Path, pattern: str | None) -> tuple[Held, ...]:
     """The layers of an artifact's file, its density and the patterns that each holds; raises `InputError` as others."""
-    asked = KNOWN if pattern is None else (pattern,)
-    try:
-        known: Mapping[str, Any] = {text: pattern_of(text) for text in asked}
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    known = {text: _read(text) for text in (KNOWN if pattern is None else (pattern,))}
     return tuple(
         Held(
             layer,

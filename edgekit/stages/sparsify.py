@@ -40,8 +40,7 @@ class Sparsify:
         """The model with the pattern in every layer that can carry it, its batch norms taken anew.
 
         Raises `RejectedError` where the target exploits no pattern, no layer can carry it, or the network did not live
-        through it, and `InputError` for
-        names of layers that the network has not.
+        through it, and `InputError` for names of layers that the network has not.
         """
         need_labels(context)
         if self.options.pattern == "channel":
@@ -91,11 +90,16 @@ def _support(target: Target, kernels: tuple[SparsitySupport, ...], pattern: str)
     )
 
 
+def weighted_layers(module: nn.Module) -> dict[str, Weighted]:
+    """The convolutions and linear layers, by the network's own names."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, Weighted)}
+
+
 def sort_layers(
     module: nn.Module, support: SparsitySupport, names: tuple[str, ...] = ()
 ) -> tuple[list[str], dict[str, str]]:
     """The layers that can carry the pattern, and for each other one why it cannot."""
-    weighted = {name: layer for name, layer in module.named_modules() if isinstance(layer, Weighted)}
+    weighted = weighted_layers(module)
     asked = _asked(names, list(weighted))
     reasons = {
         name: obstacle(layer, support) if not names or name in asked else "not asked for"
