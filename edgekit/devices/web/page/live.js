@@ -27,7 +27,7 @@ export class Refused extends Error {
 export async function serve(subject, done) {
   const {backend} = subject;
   await post('hello', {facts: await facts()}, 'Another browser has this link already. Each link is for one: run the command again for this device.', RETRY_MS);
-  addEventListener('pagehide', () => navigator.sendBeacon('api/bye', JSON.stringify({client})));
+  addEventListener('pagehide', bye);
   const alive = setInterval(() => post('alive').catch(() => {}), ALIVE_MS);
   await keepAwake();
   say('Connected: waiting for edgekit');
@@ -121,6 +121,14 @@ async function post(name, given = {}, refused = 'edgekit no longer speaks with t
       await new Promise(resolve => setTimeout(resolve, RETRY_MS));
     }
   }
+}
+
+// A browser drops what a page that goes would send by its service worker, which lives on and sends it itself.
+function bye() {
+  const body = JSON.stringify({client});
+  const worker = navigator.serviceWorker?.controller;
+  if (worker) worker.postMessage({bye: body});
+  else navigator.sendBeacon('api/bye', body);
 }
 
 // A phone that turns its screen off stops this page.

@@ -16,7 +16,11 @@ async function forget() {
   await Promise.all(names.filter(name => name.startsWith('edgekit ') && name !== NAME).map(name => caches.delete(name)));
 }
 
-self.addEventListener('message', event => event.waitUntil(Promise.all(event.data.map(keep))));
+self.addEventListener('message', event => event.waitUntil(event.data.bye ? bye(event.data.bye) : Promise.all(event.data.map(keep))));
+
+async function bye(body) {
+  try { await fetch(new URL('api/bye', self.registration.scope), {method: 'POST', body}); } catch { /* edgekit is gone too */ }
+}
 
 async function keep(name) {
   const url = new URL(name === 'index.html' ? './' : name, self.registration.scope);
