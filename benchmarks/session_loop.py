@@ -1,7 +1,7 @@
 """ONNX Runtime as its own documentation calls it: `python benchmarks/session_loop.py model.onnx THREADS INFERENCES`.
 
-It prints the median of an inference in milliseconds. It loads nothing but what it needs: with torch in its process, the
-same loop takes a few per cent less time.
+It prints the median of an inference in milliseconds. It loads nothing but what it needs, as edgekit's
+own processes do: what else a process has loaded moves the median.
 """
 
 from __future__ import annotations
