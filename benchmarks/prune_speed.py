@@ -167,7 +167,17 @@ def main() -> None:
     parser.add_argument("--macs", type=float, default=0.5)
     options = parser.parse_args()
     shape = (1, 3, options.input_size, options.input_size)
-    columns = ("export", "analysis", "choose", "match", "cut", "step", "all but proof", "proof", "Torch-Pruning")
+    columns = (
+        "export",
+        "analysis",
+        "choose",
+        "match",
+        "cut",
+        "step",
+        "all but proof",
+        "proof",
+        "Torch-Pruning",
+    )
     print(f"| network | {' | '.join(columns)} | difference |\n|{'---|' * (len(columns) + 2)}")
     for make in (resnet50, densenet121, efficientnet_b0):
         torch.manual_seed(0)
