@@ -47,6 +47,9 @@ class Int8Rules(Frozen):
     fused_activations: tuple[str, ...]
     """What a convolution, linear layer or add computes in one go: no Q/DQ before these (`relu`, `relu6`, `clamp`
     for other bounds, else ATen's names)."""
+    fused_by_grid: bool = False
+    """They are left out where the integers behind them end where they cut (ONNX Runtime); Q/DQ before one whose
+    scale is shared with values beyond its bounds, else what is before it stays float."""
 
 
 def _possible(pattern: str) -> str:

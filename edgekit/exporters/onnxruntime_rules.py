@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TITLE = "ONNX Runtime's QDQ format on x86"
 _MOVED = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Split", "Slice", "Gather", "MaxPool")
 """Computed on integers as they are: only where what comes out has the scale of what goes in."""
+_PAIRED = ("Add", "Mul")
 _CUTS = ("Relu", "Clip")
 """Left out before a Q whose integers end where these cut."""
 
@@ -44,6 +45,8 @@ def breaches(path: Path, rules: FileRules) -> list[str]:  # noqa: ARG001 (all ch
             found.extend(_in_weighted(file, node))
             if node.op_type == "Conv":
                 found.extend(_in_result(file, node, readers))
+        elif node.op_type in _PAIRED and all(map(file.dequantizer, node.input)):
+            found.extend(_in_result(file, node, readers))
         elif node.op_type in _MOVED:
             found.extend(_in_moved(file, node, readers))
         elif node.op_type == "Concat":
@@ -117,7 +120,7 @@ def _in_bias(file: OnnxFile, node: Any, weight: Any) -> Iterator[str]:
 
 
 def _in_result(file: OnnxFile, node: Any, readers: dict[str, list[Any]]) -> Iterator[str]:
-    """A convolution is computed on integers only with Q right behind it, or behind what that Q makes needless."""
+    """An operator is computed on integers only with Q right behind it, or behind what that Q makes needless."""
     last, following = node, readers.get(node.output[0], [])
     if len(following) == 1 and following[0] is not None and following[0].op_type in _CUTS:
         last = following[0]

@@ -27,7 +27,6 @@ class Form:
     levels: int = 256
     low: Any = RANGE[0]
     high: Any = RANGE[1]
-    given: tuple[float, float] | None = None
     joined: tuple[float, float] = RANGE
     stored: type[np.generic] = np.int8
     scale: Any = field(default_factory=lambda: np.full((CHANNELS, 1, 1, 1), 0.01, np.float32))
@@ -47,8 +46,8 @@ def write(form: Form, folder: Path) -> Path:
         node.set_friendly_name(name)
         return node
 
-    def quantized(value: Any, name: str, low: Any, high: Any, levels: int, given: Any = None) -> Any:
-        ends = [np.float32(low), np.float32(high), *map(np.float32, given or (low, high))]
+    def quantized(value: Any, name: str, low: Any, high: Any, levels: int) -> Any:
+        ends = [np.float32(low), np.float32(high), np.float32(low), np.float32(high)]
         return named(ov.fake_quantize(value, *map(ov.constant, ends), levels), name)
 
     def stored(values: Any, scale: Any, zero: float | None, name: str) -> Any:
@@ -60,7 +59,7 @@ def write(form: Form, folder: Path) -> Path:
 
     rng = np.random.default_rng(0)
     source = ov.parameter((1, CHANNELS, 8, 8), np.float32, name="input")
-    fed = quantized(source, "first", form.low, form.high, form.levels, form.given) if form.fed else source
+    fed = quantized(source, "first", form.low, form.high, form.levels) if form.fed else source
     kernel = rng.integers(-127, 128, (CHANNELS, CHANNELS, 1, 1)).astype(form.stored)
     conv = named(
         ov.convolution(
@@ -100,7 +99,6 @@ def test_a_file_by_the_rules_breaks_none(tmp_path: Path) -> None:
         ({"levels": 16, "low": -0.8, "high": 0.7}, "first: 16 levels, not the 256 of 8-bit integers"),
         ({"low": 1.0, "high": -1.0}, "first: its range 1 to -1 is none"),
         ({"low": 0.1}, "first: zero does not lie on its grid of 0.1 to 1.27"),
-        ({"given": (-2.56, 2.54)}, "first: it gives -2.56 to 2.54 for -1.28 to 1.27"),
         (
             {"low": np.full((1, CHANNELS, 1, 1), -1.28)},
             "first: an activation has a range per channel, not one per tensor",
