@@ -22,7 +22,7 @@ _RECTIFIERS = (("HARD_SWISH", "nn.Hardswish"), ("RELU6", "nn.ReLU6"), ("RELU", "
 _LINEAR = (("FULLY_CONNECTED", "nn.Linear"), ("CONV_2D", "nn.Conv2d"))
 _NEAREST: Mapping[str, tuple[tuple[str, str], ...]] = {
     **dict.fromkeys(("gelu", "silu", "mish", "softplus", "elu", "selu", "celu", "hardswish"), _RECTIFIERS),
-    **dict.fromkeys(("leaky_relu", "prelu"), (("PRELU", "nn.PReLU"), *_RECTIFIERS[1:])),
+    **dict.fromkeys(("leaky_relu", "prelu", "clamp"), _RECTIFIERS[1:]),
     **dict.fromkeys(("layer_norm", "group_norm", "instance_norm"), (("CONV_2D", "nn.BatchNorm2d"),)),
     **dict.fromkeys(("matmul", "bmm", "scaled_dot_product_attention", "einsum"), _LINEAR),
     **dict.fromkeys(
@@ -82,9 +82,15 @@ def _module(graph: Graph, operator: Operator, nodes: Mapping[str, fx.Node]) -> s
 
 
 def _node(graph: Graph, operator: Operator, nodes: Mapping[str, fx.Node]) -> fx.Node | None:
-    """A tensor that the converter made is named after the node before it: `node.kind`."""
-    for index in (*operator.outputs, *operator.inputs):
-        name = node_of(graph.tensors[index].name)
-        if (node := nodes.get(name) or nodes.get(name.partition(".")[0])) is not None:
-            return node
+    """What an operator is part of: the first node behind it whose values the file holds, if one does."""
+    readers: dict[int, list[Operator]] = {}
+    for each in graph.operators:
+        for index in each.inputs:
+            readers.setdefault(index, []).append(each)
+    waiting = [operator]
+    for each in waiting:  # grows as it is read; operators lie in order, so it ends
+        named = (nodes.get(node_of(graph.tensors[index].name)) for index in each.outputs)
+        if (found := next((node for node in named if node is not None), None)) is not None:
+            return found
+        waiting.extend(reader for index in each.outputs for reader in readers.get(index, []))
     return None
