@@ -30,6 +30,11 @@ _MOVEMENT = (
 _COPIES = (aten.clone, aten.contiguous)
 _GLOBAL_POOLING = (aten.mean, aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d)
 _LOCAL_POOLING = (aten.avg_pool1d, aten.avg_pool2d)
+_MIXTURES = (aten.cat, *_LOCAL_POOLING)
+"""What they give lies within the range of what they are given."""
+_WITHIN_ONE = ("sigmoid", "hardsigmoid", "softmax")
+_ALIKE = {"relu": ("relu", "relu6", *_WITHIN_ONE), "relu6": ("relu6", *_WITHIN_ONE)}
+"""Activation → those whose results it would leave as they are."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ def place(graph: fx.GraphModule, rules: Int8Rules) -> Placement:
     planner = _Planner(rules)
     for node in graph.graph.nodes:
         planner.visit(node)
+    if rules.fused_by_grid:
+        planner.part_from_wider_grids()
     first: dict[fx.Node, fx.Node] = {}  # torchao wants the first of those that share a scale to lead
     leaders = {node: first.setdefault(planner.leaders[node], node) for node in sorted(planner.leaders)}
     return Placement(leaders, planner.channel_axes)
@@ -75,6 +82,8 @@ class _Planner:
         self.rules = rules
         self.leaders: dict[fx.Node, fx.Node] = {}
         self.channel_axes: dict[fx.Node, int] = {}
+        self.fused: dict[fx.Node, fx.Node] = {}
+        """Activation → the operator that computes it."""
 
     def visit(self, node: fx.Node) -> None:
         kind, rules = packet(node), self.rules
@@ -139,7 +148,22 @@ class _Planner:
     def tail(self, node: fx.Node) -> fx.Node:
         """The activation that the runtime computes inside this operator, or the operator itself."""
         (user, *others) = node.users or (node,)
-        return user if not others and activation_name(user) in self.rules.fused_activations else node
+        if others or activation_name(user) not in self.rules.fused_activations:
+            return node
+        self.fused[user] = node
+        return user
+
+    def part_from_wider_grids(self) -> None:
+        """Q/DQ between an operator and an activation that shares its scale with values that it would cut."""
+        for activation, node in self.fused.items():
+            leader, alike = self.leaders.get(activation), _ALIKE.get(activation_name(activation), ())
+            sharing = [
+                other for other in self.leaders if leader is self.leaders[other] and origin(other) is other
+            ]
+            if any(
+                packet(other) not in _MIXTURES and activation_name(other) not in alike for other in sharing
+            ):
+                self.demand(node)
 
     def comes_straight(self, node: fx.Node) -> bool:
         """Whether a residual branch is a weighted operator's own result, read by nobody else."""
