@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from int8_files import FAMILIES, FILES, LARGE, NNCF, Subject, written
+from int8_files import FAMILIES, FILES, LARGE, NNCF, SAMPLES, Subject, written
 from prune_criteria import SEEDS, Said
 
 from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict_split
@@ -165,6 +165,7 @@ def main(
     only: Annotated[str, typer.Option(help="accuracy or latency")] = "",
     threads: Annotated[int, typer.Option(help="of latency")] = 1,
     *,
+    samples: Annotated[int, typer.Option(help="pictures to calibrate on")] = SAMPLES,
     quick: Annotated[bool, typer.Option(help="one network, one seed, short blocks")] = False,
     results: Annotated[Path, typer.Option()] = Path("runs/int8.jsonl"),
 ) -> None:
@@ -183,7 +184,8 @@ def main(
         sizes = [] if only == "latency" else [(FAMILIES[name], number) for number in seed or SEEDS]
         sizes += [] if only == "accuracy" else [(LARGE, SEEDS[0])]
         for pixels, number in sizes:
-            subject = Subject(name, number, pixels, folder / f"{name}-{pixels}-{number}")
+            place = folder / f"{name}-{pixels}-{number}-{samples}"
+            subject = Subject(name, number, pixels, samples, place)
             study(subject, known, runtimes, threads, protocol)
 
 

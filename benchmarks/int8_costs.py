@@ -103,15 +103,16 @@ def times(rows: list[Row]) -> list[str]:
         "which says more where other work shared the machine."
     )
     titles = ("ours / NNCF", "with export", "processor time")
-    lines = ["### Time", "", said, *header("", "pixels", *methods, *titles)]
+    lines = ["### Time", "", said, *header("", "pixels", "samples", *methods, *titles)]
     ratios = []
-    for family, pixels in sorted({(row["family"], row["pixels"]) for row in made}, key=lambda cell: cell[1]):
-        own = rows_of(made, family=family, pixels=pixels)
+    cells = dict.fromkeys((row["pixels"], row["family"], row["samples"]) for row in made)
+    for pixels, family, samples in sorted(cells):
+        own = rows_of(made, family=family, pixels=pixels, samples=samples)
         spent = {name: typical(rows_of(own, method=name), "seconds") for name in methods}
         entries = ["" if np.isnan(spent[name]) else f"{spent[name]:.1f}" for name in methods]
         ratios.append(against_nncf(own))
         entries += ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios[-1]]
-        lines.append(f"| {family} | {pixels} | {' | '.join(entries)} |")
+        lines.append(f"| {family} | {pixels} | {samples} | {' | '.join(entries)} |")
     return [
         *lines,
         "",

@@ -35,7 +35,7 @@ FAMILIES = {
 LARGE = 224
 """Pixels where latency is."""
 SAMPLES = 256
-"""Calibration pictures: what `compress` takes."""
+"""Calibration pictures, unless said: what `compress` takes."""
 TIMEOUT_S = 900
 NNCF = Path(".tools/nncf")
 
@@ -76,11 +76,12 @@ class Subject:
     family: str
     seed: int
     pixels: int
+    samples: int
     folder: Path
 
     @property
     def key(self) -> dict[str, Any]:
-        return {"family": self.family, "seed": self.seed, "pixels": self.pixels}
+        return {"family": self.family, "seed": self.seed, "pixels": self.pixels, "samples": self.samples}
 
     @property
     def job(self) -> Job:
@@ -99,7 +100,7 @@ class Subject:
         model = baseline(job, Said())
         with files.new_folder(self.folder / CHECKPOINT) as temporary:
             save_model(model, temporary)
-        pictures = job.data.calibration.images(np.arange(min(SAMPLES, len(job.data.calibration))))
+        pictures = job.data.calibration.images(np.arange(min(self.samples, len(job.data.calibration))))
         np.save(self.folder / "samples.npy", np.ascontiguousarray(pictures, dtype=np.float32))
 
     def artifact(self, file: File) -> ArtifactFolder | None:
