@@ -103,6 +103,8 @@ class FileRules(Frozen):
     """No float tensor, inputs and outputs included."""
     operators: tuple[str, ...] = ()
     """The only kinds that the runtime takes, by the format's names; empty: all of the format's."""
+    float_layers: tuple[str, ...] = ()
+    """Layers that were left in float, because integers make them slower or cost too much: no rule speaks of them."""
 
 
 class Target(Frozen):

@@ -71,11 +71,11 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
     file is. The same model gives the same bytes. Raises `MissingError` where a package is missing and
     `InputError` where the network cannot be exported, or its INT8 file breaks a rule of the target's runtime.
     """
-    from edgekit.exporters.rules import refuse_broken
+    from edgekit.exporters.rules import refuse_broken, rules_of
     from edgekit.quantizer.outputs import network_outputs
 
     written = _format(target.format).export(model, target, folder)
-    rules = target.file_rules if model.quantization is not None else None
+    rules = rules_of(model, target)
     if rules is not None:
         refuse_broken(folder / written.model_file, rules)
     files.write_bytes(

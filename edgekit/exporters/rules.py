@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from edgekit.target import FileRules
+    from edgekit.model import Model
+    from edgekit.target import FileRules, Target
 
 _CHECKERS = {
     "tensorrt": "edgekit.exporters.tensorrt_rules",
@@ -31,7 +32,19 @@ def breaches(path: Path, rules: FileRules) -> list[str]:
     Raises `MissingError` without the package that reads it.
     """
     found: list[str] = _checker(rules).breaches(path, rules)
-    return found
+    floats = tuple(
+        f"{layer}{end}" for layer in rules.float_layers for end in (":", "/")
+    )  # X/WithoutBiases in an IR
+    return [line for line in found if not line.startswith(floats)] if floats else found
+
+
+def rules_of(model: Model, target: Target) -> FileRules | None:
+    """What a model's file must hold to on a target; None of a float model."""
+    from edgekit.quantizer.mixed import float_layers
+
+    if model.quantization is None:
+        return None
+    return target.file_rules.model_copy(update={"float_layers": float_layers(model)})
 
 
 def title(rules: FileRules) -> str:

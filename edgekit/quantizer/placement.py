@@ -12,6 +12,8 @@ from torch import fx
 from edgekit.quantizer.graphs import operand, packet
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from edgekit.target import Int8Rules
 
 aten = torch.ops.aten
@@ -47,9 +49,9 @@ class Placement:
     """Every weighted operator that runs on integers → the axis of its weight that counts output channels."""
 
 
-def place(graph: fx.GraphModule, rules: Int8Rules) -> Placement:
-    """Read the rules on every operator, in order; operators that are not known stay float."""
-    planner = _Planner(rules)
+def place(graph: fx.GraphModule, rules: Int8Rules, floats: Collection[str] = ()) -> Placement:
+    """Read the rules on every operator, in order; those named in `floats` and those not known stay float."""
+    planner = _Planner(rules, floats)
     for node in graph.graph.nodes:
         planner.visit(node)
     if rules.fused_by_grid:
@@ -78,8 +80,9 @@ def activation_name(node: fx.Node) -> str:
 class _Planner:
     """Collects which tensors must be integers; a demand on a tensor goes to the operator that computed it."""
 
-    def __init__(self, rules: Int8Rules) -> None:
+    def __init__(self, rules: Int8Rules, floats: Collection[str]) -> None:
         self.rules = rules
+        self.floats = floats
         self.leaders: dict[fx.Node, fx.Node] = {}
         self.channel_axes: dict[fx.Node, int] = {}
         self.fused: dict[fx.Node, fx.Node] = {}
@@ -87,6 +90,8 @@ class _Planner:
 
     def visit(self, node: fx.Node) -> None:
         kind, rules = packet(node), self.rules
+        if node.name in self.floats:
+            return
         if (axis := _channel_axis(node)) is not None:
             self.channel_axes[node] = axis
             self.demand(node.args[0])
@@ -168,9 +173,9 @@ class _Planner:
     def comes_straight(self, node: fx.Node) -> bool:
         """Whether a residual branch is a weighted operator's own result, read by nobody else."""
         return len(node.users) == 1 and (
-            node in self.channel_axes
+            _channel_axis(node) is not None
             or any(
-                len(source.users) == 1 and self.tail(source) is node and source in self.channel_axes
+                len(source.users) == 1 and self.tail(source) is node and _channel_axis(source) is not None
                 for source in node.all_input_nodes
             )
         )

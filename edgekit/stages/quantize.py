@@ -37,6 +37,9 @@ class Quantize:
         """
         if "int8" not in context.target.precisions:
             raise RejectedError(f"{context.target.id} has no INT8")
+        return self._mixed(self._quantized(model, context), model, context)
+
+    def _quantized(self, model: Model, context: Context) -> Model:
         calibrated = self._calibrated(model, context)
         if self.options.method == "ptq":
             return calibrated
@@ -55,6 +58,16 @@ class Quantize:
         trained = self._trained(calibrated, context)
         after = context.measured_accuracy(trained)
         return trained if after is not None and after > reached else calibrated
+
+    def _mixed(self, int8: Model, plain: Model, context: Context) -> Model:
+        from edgekit.stages.mixed import can_mix, fastest, within_budget
+
+        if not self.options.mixed or not can_mix(context):
+            return int8
+        reached, floor = context.measured_accuracy(int8), context.accuracy_floor
+        if reached is not None and floor is not None and reached < floor:
+            int8 = within_budget(int8, context)
+        return fastest(int8, plain, context, context.timing) if context.timing else int8
 
     def _calibrated(self, model: Model, context: Context) -> Model:
         from edgekit.quantizer.calibrate import calibrate
