@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edgekit.errors import InputError
 from edgekit.exporters.onnxruntime_rules import breaches
+from edgekit.exporters.rules import refuse_broken, title
 from edgekit.target import FileRules
 
 if TYPE_CHECKING:
@@ -219,3 +221,18 @@ def test_a_broken_rule_is_found_alone_and_named(change: Any, expected: str, tmp_
     onnx.save(model, tmp_path / "model.onnx")
     wanted = [expected.format(name) for name in FIRST] if "{}" in expected else [expected]
     assert breaches(tmp_path / "model.onnx", RULES) == wanted
+
+
+def test_a_file_with_many_breaches_is_refused_by_the_first_three(tmp_path: Path) -> None:
+    model = network()
+    for change in (signed, shifted_weight, float_result, half_joined):
+        change(model)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError) as caught:
+        refuse_broken(tmp_path / "model.onnx", RULES)
+    told = caught.value.what.removeprefix(
+        "the INT8 file breaks the rules of ONNX Runtime's QDQ format on x86: "
+    ).split("; ")
+    assert told[2:] == ["conv: its weight's zero point is 3, not 0", "and 2 more"]
+    assert told[0].startswith("quantize: ")
+    assert title(RULES) == "ONNX Runtime's QDQ format on x86"
