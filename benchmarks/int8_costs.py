@@ -112,6 +112,8 @@ def times(rows: list[Row]) -> list[str]:
         ratios.append(against_nncf(own))
         entries += ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios[-1]]
         lines.append(f"| {family} | {pixels} | {samples} | {' | '.join(entries)} |")
+    if not ratios:
+        return [*lines, "", "No file was made."]
     return [
         *lines,
         "",
@@ -132,7 +134,6 @@ def typical(rows: list[Row], field: str) -> float:
 
 def against_nncf(rows: list[Row]) -> tuple[float, float, float]:
     """Of its seconds, with the export that it starts from, of its processor time."""
-
     methods = ("edgekit-intel-cpu", "nncf-ir", "float-intel-cpu")
     ours, theirs, export = (typical(rows_of(rows, method=name), "seconds") for name in methods)
     worked, they_worked, _ = (typical(rows_of(rows, method=name), "processor_seconds") for name in methods)
