@@ -47,6 +47,7 @@ FAMILIES = {
 QUICK = ("mobilenetv2", "shufflenetv2-x0.5", "squeezenet1.1")
 BEGIN, END = "<!-- ptq -->", "<!-- /ptq -->"
 ROUNDING_STEPS = 300
+SAMPLES = 256
 STEPS = {
     "per tensor": Methods(equalize=False, correct_bias=False),
     "+ equalization": Methods(correct_bias=False),
@@ -162,7 +163,6 @@ def table(rows: Sequence[tuple[str, dict[str, Reached], Quantized, float]]) -> I
 def main(
     family: Annotated[list[str] | None, typer.Option()] = None,
     target: Annotated[str, typer.Option()] = "host",
-    samples: Annotated[int, typer.Option(help="Calibration pictures")] = 256,
     page: Annotated[Path, typer.Option()] = Path("docs/int8.md"),
     quick: Annotated[bool, typer.Option(help="Three families, 64 calibration pictures")] = False,
     write: Annotated[bool, typer.Option(help="Put the tables into the page")] = False,
@@ -170,9 +170,11 @@ def main(
     """Measure the families, and print the tables."""
     rows = []
     for name in family or (QUICK if quick else FAMILIES):
-        subject = opened(name, target, 64 if quick else samples)
+        subject = opened(name, target, 64 if quick else SAMPLES)
         rows.append((name, *measured(subject)))
-        print(name, *(f"{column}: {reached}" for column, reached in rows[-1][1].items()), sep="\n  ", flush=True)
+        print(
+            name, *(f"{column}: {reached}" for column, reached in rows[-1][1].items()), sep="\n  ", flush=True
+        )
     text = "\n".join(table(rows))
     print(text)
     if write:

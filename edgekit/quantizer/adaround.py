@@ -43,59 +43,57 @@ def learned(layer: Layer, inputs: Tensor, wanted: Tensor, *, steps: int, seed: i
     None where that is no nearer than rounding to the nearest. Zeros stay zeros, and every channel keeps what it has
     at ±127, so that `max|w| / 127` is its scale again. Channels that are silent (`weights.py`) stay as they are.
     """
-    weight, scales = layer.weight, along(layer.scales, layer.axis, layer.weight.dim())
-    nearest = integers(weight, layer.scales, layer.axis).float()
-    exact = (weight / scales).clamp(-HIGHEST, HIGHEST)
-    others = [each for each in range(weight.dim()) if each != layer.axis]
-    silent = nearest.abs().amax(others, keepdim=True) < HIGHEST
-    fixed = (weight == 0) | (nearest.abs() == HIGHEST) | silent
-    down = exact.floor()
-    before = _error(layer, nearest * scales, inputs, wanted)
-    if not before or fixed.all():
+    work = _Learning(layer, inputs, wanted)
+    before = work.error(work.nearest)
+    if not before or work.fixed.all():
         return None
     with torch.enable_grad():
-        ups = _ups(layer, inputs, wanted, scales, exact, (fixed, nearest, down), before, steps, seed)
-    rounded = torch.where(fixed, nearest, (down + ups).clamp(-HIGHEST, HIGHEST)) * scales
-    if _error(layer, rounded, inputs, wanted) >= before:
+        ups = work.ups(before / wanted.numel(), steps, seed)
+    rounded = torch.where(work.fixed, work.nearest, work.down + ups)
+    if work.error(rounded) >= before:
         return None
-    return torch.where(silent, weight, rounded)
+    return torch.where(work.silent, layer.weight, rounded * work.scales)
 
 
-def _ups(
-    layer: Layer,
-    inputs: Tensor,
-    wanted: Tensor,
-    scales: Tensor,
-    exact: Tensor,
-    given: tuple[Tensor, Tensor, Tensor],
-    before: float,
-    steps: int,
-    seed: int,
-) -> Tensor:
-    """1 for every weight that is rounded up, else 0."""
-    fixed, nearest, down = given
-    low, high = _STRETCH
-    fraction = (exact - down).clamp(0.01, 0.99)
-    choice = torch.logit((fraction - low) / (high - low)).requires_grad_()
-    optimizer = torch.optim.Adam([choice], _LEARNING_RATE)
-    generator = torch.Generator().manual_seed(seed)
-    unit = before / wanted.numel()
-    for step in range(steps):
-        picked = torch.randperm(len(inputs), generator=generator)[:_BATCH].to(inputs.device)
-        up = (torch.sigmoid(choice) * (high - low) + low).clamp(0, 1)
-        soft = torch.where(fixed, nearest, down + up) * scales
-        loss = (layer.compute(soft, inputs[picked]) - wanted[picked]).square().mean() / unit
-        share = (step / steps - _UNDECIDED_FOR) / (1 - _UNDECIDED_FOR)
-        if share > 0:
-            sharpness = _SHARPNESS[1] + (_SHARPNESS[0] - _SHARPNESS[1]) * (1 - share)
-            undecided = 1 - (2 * up - 1).abs().pow(sharpness)
-            loss = loss + _DECIDEDNESS * undecided[~fixed].mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return (choice.detach() >= 0).float()
+class _Learning:
+    """Weights in units of their scales: exact, to the nearest, rounded down; and those that are not learned."""
 
+    def __init__(self, layer: Layer, inputs: Tensor, wanted: Tensor) -> None:
+        self.layer, self.inputs, self.wanted = layer, inputs, wanted
+        weight = layer.weight
+        self.scales = along(layer.scales, layer.axis, weight.dim())
+        self.nearest = integers(weight, layer.scales, layer.axis).float()
+        exact = (weight / self.scales).clamp(-HIGHEST, HIGHEST)
+        others = [each for each in range(weight.dim()) if each != layer.axis]
+        self.silent = self.nearest.abs().amax(others, keepdim=True) < HIGHEST
+        self.fixed = (weight == 0) | (self.nearest.abs() == HIGHEST) | self.silent
+        self.down = exact.floor()
+        self.fraction = exact - self.down
 
-def _error(layer: Layer, weight: Tensor, inputs: Tensor, wanted: Tensor) -> float:
-    pairs = zip(inputs.split(_BATCH), wanted.split(_BATCH), strict=True)
-    return sum(float((layer.compute(weight, some) - goal).square().sum()) for some, goal in pairs)
+    def ups(self, unit: float, steps: int, seed: int) -> Tensor:
+        """1 for every weight that is rounded up, else 0; `unit` is the error of rounding to the nearest."""
+        low, high = _STRETCH
+        choice = torch.logit((self.fraction.clamp(0.01, 0.99) - low) / (high - low)).requires_grad_()
+        optimizer = torch.optim.Adam([choice], _LEARNING_RATE)
+        generator = torch.Generator().manual_seed(seed)
+        for step in range(steps):
+            picked = torch.randperm(len(self.inputs), generator=generator)[:_BATCH].to(self.inputs.device)
+            up = (torch.sigmoid(choice) * (high - low) + low).clamp(0, 1)
+            weight = torch.where(self.fixed, self.nearest, self.down + up) * self.scales
+            off = self.layer.compute(weight, self.inputs[picked]) - self.wanted[picked]
+            loss = off.square().mean() / unit
+            share = (step / steps - _UNDECIDED_FOR) / (1 - _UNDECIDED_FOR)
+            if share > 0:
+                sharpness = _SHARPNESS[1] + (_SHARPNESS[0] - _SHARPNESS[1]) * (1 - share)
+                undecided = 1 - (2 * up - 1).abs().pow(sharpness)
+                loss = loss + _DECIDEDNESS * undecided[~self.fixed].mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        return (choice.detach() >= 0).float()
+
+    def error(self, integer: Tensor) -> float:
+        """What the layer's output is off by, squared and summed."""
+        pairs = zip(self.inputs.split(_BATCH), self.wanted.split(_BATCH), strict=True)
+        weight = integer * self.scales
+        return sum(float((self.layer.compute(weight, some) - goal).square().sum()) for some, goal in pairs)

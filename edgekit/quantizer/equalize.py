@@ -37,7 +37,7 @@ class Pair:
     readers: tuple[fx.Node, ...]
 
 
-def pairs_of(graph: fx.GraphModule, placement: Placement) -> list[Pair]:
+def pairs_of(placement: Placement) -> list[Pair]:
     """Where equalization changes nothing but the ranges; weights that are used twice stay out of it."""
     found = []
     for node, axis in placement.channel_axes.items():
@@ -120,7 +120,9 @@ def _readers(node: fx.Node) -> list[fx.Node]:
 def _keeps_channels(node: fx.Node) -> bool:
     if packet(node) in _EACH_CHANNEL_ALONE or activation_name(node) == "relu" or _pads(node):
         return True
-    before, after = (each.meta["val"].shape for each in (operand(node, 0), node)) if _has_shape(node) else ((), ())
+    before, after = (
+        (each.meta["val"].shape for each in (operand(node, 0), node)) if _has_shape(node) else ((), ())
+    )
     if packet(node) is aten.mean:
         return len(before) == 4 and sorted(d % 4 for d in node.args[1]) == [2, 3]  # type: ignore[union-attr,operator,misc]
     if packet(node) in (aten.view, aten.reshape, aten.flatten):  # one value a channel: (N, C, 1, 1) → (N, C)

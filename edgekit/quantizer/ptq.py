@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from edgekit.model import Quantization
-from edgekit.quantizer.scales import Calibration, Choice
 from edgekit.quantizer.equalize import equalized, pairs_of
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.reconstruct import Steps, reconstructed
 from edgekit.quantizer.samples import Samples
+from edgekit.quantizer.scales import Calibration, Choice
 from edgekit.quantizer.scaling import doubt_about
 from edgekit.quantizer.simulate import BATCH, Walk, outputs_of
 from edgekit.quantizer.writeback import with_folded
@@ -134,9 +134,7 @@ class _Found:
 
 
 class _Work:
-    def __init__(
-        self, model: Model, rules: Int8Rules, methods: Methods, told: Callable[[str], None]
-    ) -> None:
+    def __init__(self, model: Model, rules: Int8Rules, methods: Methods, told: Callable[[str], None]) -> None:
         self.model, self.methods, self.told = model, methods, told
         self.samples = Samples(model)
         self.calibration = Calibration(folded_graph(model, any_batch=True), rules)
@@ -155,7 +153,7 @@ class _Work:
         self.wanted = outputs_of(Walk(calibration.graph), self.trial)
         choice = calibration.choose(seen, self.trial, self.wanted)
         best = _Found(choice, {}, {}, choice.decibels)
-        if methods.equalize and (pairs := pairs_of(calibration.graph, calibration.placement)):
+        if methods.equalize and (pairs := pairs_of(calibration.placement)):
             values = equalized(calibration.graph, pairs)
             choice = calibration.choose(
                 calibration.observe(images.split(BATCH), values), self.trial, self.wanted, values
@@ -181,23 +179,18 @@ class _Work:
     def mended(self, step: str, best: _Found, steps: Steps) -> _Found:
         calibration, grids = self.calibration, best.choice.grids
         images = self.fit[: self.at_once()]
-        changed = reconstructed(
-            calibration.graph,
-            calibration.placement,
-            calibration.rules,
-            grids,
-            best.exact,
-            images,
-            steps,
-            self.told,
-        )
+        changed = reconstructed(calibration, grids, best.exact, images, steps, told=self.told)
         reached = calibration.decibels(grids, self.trial, self.wanted, changed)
         return self.better(step, best, replace(best, changed=changed, decibels=reached))
 
     def at_once(self) -> int:
         """As many samples as the widest activation leaves memory for: all layers see the same ones."""
-        values = (node.meta.get("val") for node in self.calibration.graph.graph.nodes if node.op != "get_attr")
-        widest = max(math.prod(map(int, value.shape[1:])) for value in values if isinstance(value, torch.Tensor))
+        values = (
+            node.meta.get("val") for node in self.calibration.graph.graph.nodes if node.op != "get_attr"
+        )
+        widest = max(
+            math.prod(map(int, value.shape[1:])) for value in values if isinstance(value, torch.Tensor)
+        )
         return max(_TRIAL, _KEPT_BYTES // (4 * widest))
 
     def better(self, step: str, best: _Found, other: _Found) -> _Found:

@@ -56,17 +56,6 @@ def closest_scale(seen: Histogram, *, symmetric: bool, exponent: float) -> Activ
     return scale_of(low, high, symmetric=False)
 
 
-def percentile_scale(seen: Histogram, *, symmetric: bool, share: float = 0.9999) -> ActivationScale:
-    """The scale whose range leaves out the outermost values: as many at either end, `1 - share` in all."""
-    reached = np.cumsum(seen.counts) / seen.counts.sum()
-    first = int(np.searchsorted(reached, (1 - share) / 2))
-    last = int(np.searchsorted(reached, (1 + share) / 2))
-    width = 2 * seen.limit / BINS
-    low = min(max(first * width - seen.limit, seen.low), 0.0)
-    high = max(min((last + 1) * width - seen.limit, seen.high), 0.0)
-    return scale_of(low, high, symmetric=symmetric)
-
-
 def entropy_scale(seen: Histogram, *, symmetric: bool) -> ActivationScale:
     """The scale that keeps most of the distribution: least Kullback-Leibler divergence of the rounded values'.
 
@@ -118,8 +107,7 @@ def _error(counts: Array, values: Array, grid: ActivationScale, exponent: float)
 
 OBSERVERS: dict[str, Callable[[Histogram, bool], ActivationScale]] = {
     "min-max": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=math.inf),
-    "fourth-power": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=4),
     "mse": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=2),
-    "percentile": lambda seen, symmetric: percentile_scale(seen, symmetric=symmetric),
     "entropy": lambda seen, symmetric: entropy_scale(seen, symmetric=symmetric),
 }
+"""By name; docs/int8.md says which others won nowhere."""

@@ -7,8 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from edgekit.errors import InputError
 from edgekit.model import ActivationScale
 from edgekit.quantizer.choose import nearest_at_readers
@@ -71,7 +69,9 @@ class Calibration:
                 )
         return {leader: observer.histogram() for leader, observer in walk.observers.items()}
 
-    def choose(self, seen: Histograms, images: Tensor, wanted: Tensor, values: Values | None = None) -> Choice:
+    def choose(
+        self, seen: Histograms, images: Tensor, wanted: Tensor, values: Values | None = None
+    ) -> Choice:
         """The observer of each tensor by what its readers lose; or one for all, if the network loses less by that.
 
         `wanted` is what the network gives in float for `images`. Extremes are the first of those that are taken for
@@ -84,7 +84,7 @@ class Calibration:
             trials[name] = self.decibels(self.grids(options, name), images, wanted, values)
             if not best or trials[name] > trials[best] + _CLEARLY:
                 best = name
-        each = nearest_at_readers(self.graph, self.placement, self.rules, options, images, values)
+        each = nearest_at_readers(self, options, images, values)
         found = self.decibels(self.grids(options, each), images, wanted, values)
         if found >= trials[best]:
             return Choice(self.grids(options, each), dict(Counter(each.values())), found, trials)
@@ -120,11 +120,11 @@ class _Observing(Walk):
     def __init__(self, graph: fx.GraphModule, placement: Placement, values: Values | None) -> None:
         super().__init__(graph, values)
         self.leaders = {node: leader for node, leader in placement.leaders.items() if origin(node) is node}
-        made = {leader: HistogramObserver(dtype=torch.int8) for leader in placement.leaders.values()}
+        made = {leader: HistogramObserver() for leader in placement.leaders.values()}
         self.observers: dict[fx.Node, HistogramObserver] = made
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if (leader := self.leaders.get(n)) is not None:
-            self.observers[leader](value)
+            self.observers[leader].see(value)
         return value

@@ -27,7 +27,9 @@ def with_folded(model: Model, values: Mapping[str, Tensor]) -> nn.Module:
     """
     module, norms = copy.deepcopy(model.module).eval(), folded_batch_norms(model)
     folded = folded_graph(model, any_batch=True)
-    behind = {layer: norm for layer, norm in norms.items() if values.keys() & {f"{layer}.weight", f"{layer}.bias"}}
+    behind = {
+        layer: norm for layer, norm in norms.items() if values.keys() & {f"{layer}.weight", f"{layer}.bias"}
+    }
     with torch.no_grad():
         for layer, norm in behind.items():
             bias = values.get(f"{layer}.bias", folded.get_parameter(f"{layer}.bias"))

@@ -1,4 +1,4 @@
-"""`Quantize`: INT8 by the target's rules; calibration first, AdaRound and training only where that misses the budget."""
+"""`Quantize`: INT8 by the target's rules; calibration first, AdaRound and training where that misses the budget."""
 
 from __future__ import annotations
 

@@ -73,6 +73,7 @@ def test_what_preprocessing_never_gives_is_refused(network: type[nn.Module]) -> 
     with pytest.raises(InputError, match=r"reaches 255, and the network's preprocessing 2"):
         calibrate(model, HOST, [images])
     wide = replace(
-        model, preprocessing=model.preprocessing.model_copy(update={"mean": (0.0,) * 3, "std": (1 / 255,) * 3})
+        model,
+        preprocessing=model.preprocessing.model_copy(update={"mean": (0.0,) * 3, "std": (1 / 255,) * 3}),
     )
     assert calibrate(wide, HOST, [images]).calibration_samples == 8
