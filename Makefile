@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
-.PHONY: demo test test-matrix test-libraries test-tfmot test-aarch64 test-bundle web-runtimes bench-prune lint constraints clean
+.PHONY: demo test test-matrix test-libraries test-tfmot test-aarch64 test-bundle web-runtimes bench-prune bench-int8 lint constraints clean
 
 demo: .venv/installed  ## Set up, then compress MobileNetV2 for a Jetson on the built-in data.
 	$(BIN)/edgekit compress mobilenetv2 --target jetson
@@ -33,6 +33,15 @@ test-libraries: .tools/libraries  ## Networks of timm and torchvision: their wei
 # What has run is not run again.
 bench-prune: .tools/libraries  ## Every network of timm, torchvision and the zoo, pruned and proven; many hours.
 	PYTHONPATH=$< $(BIN)/python benchmarks/prune_coverage.py
+
+# NNCF fits the pins, and is compared with alone: only its own process sees it.
+.tools/nncf: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ nncf==3.4.0 ninja==1.13.2 pydot==4.0.1
+
+# What has run is not run again; latency wants a quiet machine.
+bench-int8: .tools/nncf  ## INT8 beside NNCF, ONNX Runtime's and AI Edge's quantizers, then its tables; hours.
+	$(BIN)/python benchmarks/int8.py
+	$(BIN)/python benchmarks/int8_table.py
 
 # tflite-support pins an old protobuf, and the Kotlin compiler needs Java and npm: neither belongs into .venv.
 test-bundle: .venv/installed-dev  ## A phone's bundle in TFLite's own metadata reader and in the Kotlin compiler.

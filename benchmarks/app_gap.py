@@ -17,7 +17,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from fidelity import WARMUP, benchmark_litert_model
+from fidelity import benchmark_litert_model
+from session_loop import WARMUP
 
 from edgekit.artifact import ArtifactFolder, load_artifact
 from edgekit.bench import Candidate, Protocol, measure

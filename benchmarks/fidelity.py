@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
+from session_loop import WARMUP
 
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import Candidate, Protocol, disturbance, measure
@@ -35,7 +35,6 @@ from edgekit.target import load_target
 from edgekit.zoo import architecture
 
 MARGIN = 0.03
-WARMUP = 20
 Peer = Callable[[Path, int, int], float]
 """From a model's file, threads and inferences to the median in milliseconds."""
 
@@ -99,25 +98,9 @@ def benchmark_litert_model(model: Path, threads: int, runs: int) -> float:
 
 
 def session_run(model: Path, threads: int, runs: int) -> float:
-    """ONNX Runtime as its own documentation calls it, in a fresh process of this script."""
-    done = _run(sys.executable, __file__, "--loop", str(model), str(threads), str(runs))
-    return float(done.strip().splitlines()[-1])
-
-
-def loop(model: str, threads: int, runs: int) -> float:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    feed = {given.name: np.random.default_rng(0).standard_normal(given.shape).astype(np.float32)}
-    times = []
-    for _ in range(WARMUP + runs):
-        start = time.perf_counter()
-        session.run(None, feed)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[WARMUP:])) * 1e3
+    """ONNX Runtime as its own documentation calls it, in a process that loads nothing else, as edgekit's do."""
+    script = str(Path(__file__).with_name("session_loop.py"))
+    return float(_run(sys.executable, script, str(model), str(threads), str(runs)))
 
 
 PEERS: dict[str, tuple[str, str, Peer]] = {
@@ -185,11 +168,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--runs", type=int, default=300, help="inferences in one process")
     parser.add_argument("--quick", action="store_true", help="4 pairs of 50 inferences: does it run at all")
-    parser.add_argument("--loop", nargs=3, metavar=("MODEL", "THREADS", "RUNS"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.loop:
-        print(loop(given.loop[0], int(given.loop[1]), int(given.loop[2])))
-        return
     pairs, runs = (4, 50) if given.quick else (given.pairs, given.runs)
     found = architecture(given.model, (), None)
     network = new_model(found, preprocessing_of(found, None))

@@ -167,8 +167,18 @@ def main() -> None:
     parser.add_argument("--macs", type=float, default=0.5)
     options = parser.parse_args()
     shape = (1, 3, options.input_size, options.input_size)
-    columns = ("export", "analysis", "choose", "match", "cut", "all but proof", "proof", "Torch-Pruning")
-    print(f"{'network':16} {' '.join(f'{column:>13}' for column in columns)}  difference")
+    columns = (
+        "export",
+        "analysis",
+        "choose",
+        "match",
+        "cut",
+        "step",
+        "all but proof",
+        "proof",
+        "Torch-Pruning",
+    )
+    print(f"| network | {' | '.join(columns)} | difference |\n|{'---|' * (len(columns) + 2)}")
     for make in (resnet50, densenet121, efficientnet_b0):
         torch.manual_seed(0)
         module = make().eval()
@@ -183,8 +193,8 @@ def main() -> None:
         difference, proof = timed(lambda: masked_difference(module, pruned, channels, choice.removed), 1)  # noqa: B023
         steps = (export, analysis, chosen, matched, gathered)
         ratio = len(choice.removed) / sum(len(group.classes) for group in channels.groups)
-        times = (*steps, sum(steps), proof, theirs(module, shape, ratio))
-        print(f"{make.__name__:16} {' '.join(f'{seconds:11.2f} s' for seconds in times)}  {difference:.1e}")
+        times = (*steps, sum(steps[2:]), sum(steps), proof, theirs(module, shape, ratio))
+        print(f"| {make.__name__} | {' | '.join(f'{each:.2f} s' for each in times)} | {difference:.1e} |")
 
 
 if __name__ == "__main__":

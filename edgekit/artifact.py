@@ -15,6 +15,7 @@ from edgekit import files
 from edgekit.errors import InputError
 from edgekit.frozen import Frozen
 from edgekit.model import Preprocessing, Task
+from edgekit.target import FileRules
 
 Format = Literal["onnx", "openvino", "tflite"]
 MANIFEST = "manifest.json"
@@ -50,6 +51,8 @@ class Artifact(Frozen):
     """Files that the runtime does not open: a rival in another precision, a script."""
     runtime_options: Mapping[str, str] = {}
     """What the runtime was told when its figures were taken (`precision`, for one)."""
+    int8_rules: FileRules | None = None
+    """What the INT8 file was held to when it was written; None of a float file, and in older manifests."""
     notes: tuple[str, ...] = ()
 
     def at(self, folder: Path) -> ArtifactFolder:

@@ -88,7 +88,7 @@ def load_model(folder: Path) -> Model:
         raise InputError(f"{folder / WEIGHTS} does not fit {structure.source.name}: {', '.join(odd)}")
     with torch.no_grad():
         for name, tensor in tensors.items():
-            set_tensor(module, name, tensor)
+            set_tensor(module, name, tensor.clone())  # not the file, mapped into memory
     tie(module, names)
     refit(module)
     return Model(module=module.eval(), **{name: getattr(structure, name) for name in Structure.model_fields})

@@ -68,6 +68,8 @@ class Quantization(Frozen):
     activations: Mapping[str, ActivationScale]
     calibration_samples: int
     calibration_sha256: str
+    float_operators: tuple[str, ...] = ()
+    """Operators of that graph, by name, that stay float though the rules would make them integer."""
 
 
 Detail = float | int | str | bool | list[str] | dict[str, str] | dict[str, int] | None

@@ -126,6 +126,8 @@ class Parity(Frozen):
     """The runtime that was asked what it compiled to."""
     weighted_operators: int
     first_divergence: str | None = None
+    rules: str = ""
+    """Whose rules the INT8 file was read against, and broke none of; empty of a float file, and in older reports."""
 
 
 class ArtifactSummary(Frozen):

@@ -224,6 +224,9 @@ class QuantizeOptions(Frozen):
     qat_epochs: int = Field(default=3, ge=1)
     qat_learning_rate: float = Field(default=0.002, gt=0)
     batch_size: int = Field(default=64, ge=2)
+    mixed: bool = True
+    """Operators that integers were measured to make slower on the target stay float, and those that cost most where
+    INT8 leaves the accuracy budget otherwise; not in LiteRT's files, whose tensors are all integers."""
     counts: tuple[Gain, ...] = ("latency", "size", "memory")
 
 

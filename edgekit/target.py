@@ -47,6 +47,9 @@ class Int8Rules(Frozen):
     fused_activations: tuple[str, ...]
     """What a convolution, linear layer or add computes in one go: no Q/DQ before these (`relu`, `relu6`, `clamp`
     for other bounds, else ATen's names)."""
+    fused_by_grid: bool = False
+    """They are left out where the integers behind them end where they cut (ONNX Runtime); Q/DQ before one whose
+    scale is shared with values beyond its bounds, else what is before it stays float."""
 
 
 def _possible(pattern: str) -> str:
@@ -90,6 +93,20 @@ class HostMatch(Frozen):
     """A text in `/proc/device-tree/model` (boards name themselves there)."""
 
 
+class FileRules(Frozen):
+    """What an INT8 file must hold to, as its checker reads it; a manifest remembers it."""
+
+    runtime: Literal["tensorrt", "openvino", "litert", "onnxruntime"]
+    opset: int | None = None
+    """The highest that the runtime's parser takes."""
+    integer_only: bool = False
+    """No float tensor, inputs and outputs included."""
+    operators: tuple[str, ...] = ()
+    """The only kinds that the runtime takes, by the format's names; empty: all of the format's."""
+    float_layers: tuple[str, ...] = ()
+    """Layers that were left in float, because integers make them slower or cost too much: no rule speaks of them."""
+
+
 class Target(Frozen):
     """A device or a class of devices; figures that are not known are left out."""
 
@@ -103,6 +120,12 @@ class Target(Frozen):
     """edgekit's runtime file runs on the very unit that the target names; else a device's figures are a proxy's."""
     recipe: str
     opset: int | None = None
+    integer_only: bool = False
+    """The unit computes integers alone: its file takes and gives INT8, and holds no float tensor."""
+    operators: tuple[str, ...] = ()
+    """Kinds that the unit takes, by the format's names; left out where nobody tells."""
+    other_operators: str = ""
+    """What computes all others; where nothing does, a file that has some is refused."""
     channel_multiple: int = Field(default=1, ge=1)
     int8: Int8Rules
     sparsity: tuple[SparsitySupport, ...] = ()
@@ -140,6 +163,16 @@ class Target(Frozen):
         rates = {"int8": self.int8_dense_tops, "fp16": self.fp16_dense_tflops, "fp32": self.fp32_tflops}
         found = rates.get(precision)
         return None if found is None else found * 1e12
+
+    @property
+    def file_rules(self) -> FileRules:
+        """What its INT8 files are held to."""
+        return FileRules(
+            runtime=self.runtime,
+            opset=self.opset if self.runtime == "tensorrt" else None,
+            integer_only=self.integer_only,
+            operators=() if self.other_operators else self.operators,
+        )
 
     def sparse_kernels(self, *, int8: bool) -> tuple[SparsitySupport, ...]:
         """Those that a file can use which is INT8, or which is not."""

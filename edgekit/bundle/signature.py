@@ -46,7 +46,10 @@ def signatures(
                 f"{name}: {spec.name} {list(spec.shape)} is not {spec.layout}", hint="export it again"
             )
         if spec.dtype != FED:
-            raise InputError(f"{name}: {spec.name} is {spec.dtype}", hint=f"a bundle's code feeds {FED}")
+            raise InputError(
+                f"{name}: {spec.name} is {spec.dtype}",
+                hint=f"a bundle's code feeds {FED}: make the file for a phone's target",
+            )
         if spec.shape[0] != 1:
             raise InputError(
                 f"{name} takes {spec.shape[0]} pictures at once",

@@ -146,6 +146,8 @@ def _proof(report: Report, parity: Parity) -> Iterable[str]:
         f"weighted operators on 8-bit integers: {in_file} of {weighted} in the file, "
         f"{executed} as {parity.executed_by} ran it"
     )
+    if parity.rules:
+        yield f"read against the rules of {parity.rules}: none is broken"
     if parity.first_divergence:
         yield f"first layer that diverges: {parity.first_divergence}"
 

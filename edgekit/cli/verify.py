@@ -34,7 +34,7 @@ def verify(
     device: options.Device = Request.device,
     as_json: options.Json = False,
 ) -> None:
-    """Check every hash of what was shipped, and run its known answers in its runtime."""
+    """Check every hash of what was shipped, run its known answers, and read an INT8 file against its rules."""
     with output(as_json=as_json) as sink:
         from edgekit.pipeline.verifying import verify as run
 
@@ -48,6 +48,12 @@ def _print(console: "Console", found: "Verification") -> None:
     console.print(f"{found.model}: {found.files} files have the SHA-256 that was written down")
     rows = [(answer.name, *_figures(answer), "" if answer.holds else "FAILED") for answer in found.answers]
     print_table(console, ("known answer", "found", "allowed", ""), rows, numbers=("found", "allowed"))
+
+    for check in found.rules:
+        told = "none is broken" if not check.breaches else f"{len(check.breaches)} are broken: FAILED"
+        console.print(f"{check.file}, read against the rules of {check.rules}: {told}")
+        for breach in check.breaches:
+            console.print(f"  {breach}")
 
 
 def _figures(answer: "KnownAnswer") -> tuple[str, str]:

@@ -69,11 +69,15 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
 
     `known_inputs` is float32 (n, C, H, W); their answers are those of the network in PyTorch, quantized as the
     file is. The same model gives the same bytes. Raises `MissingError` where a package is missing and
-    `InputError` where the network cannot be exported.
+    `InputError` where the network cannot be exported, or its INT8 file breaks a rule of the target's runtime.
     """
+    from edgekit.exporters.rules import refuse_broken, rules_of
     from edgekit.quantizer.outputs import network_outputs
 
     written = _format(target.format).export(model, target, folder)
+    rules = rules_of(model, target)
+    if rules is not None:
+        refuse_broken(folder / written.model_file, rules)
     files.write_bytes(
         folder / PARITY, _npz({"inputs": known_inputs, "outputs": network_outputs(model, known_inputs)})
     )
@@ -91,6 +95,7 @@ def export(model: Model, target: Target, folder: Path, known_inputs: Array) -> A
         companions=written.companions,
         preprocessing=model.preprocessing,
         labels=model.labels,
+        int8_rules=rules,
         notes=written.notes,
     ).at(folder)
     artifact.write()

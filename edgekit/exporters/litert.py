@@ -25,11 +25,11 @@ MODEL_FILE = "model.tflite"
 _LAYOUTS = {4: "NHWC", 2: "NC"}
 
 
-def export(model: Model, target: Target, folder: Path) -> Written:  # noqa: ARG001 (all exporters take it)
+def export(model: Model, target: Target, folder: Path) -> Written:
     """Write `model.tflite`; what it raises is what `litert_build.build` does."""
     from edgekit.exporters.litert_build import build
 
-    content, notes = build(model)
+    content, notes = build(model, target)
     write_bytes(folder / MODEL_FILE, content)
     graph = read_graph(content)
     return Written(

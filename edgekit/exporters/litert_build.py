@@ -15,6 +15,7 @@ from edgekit.exporters.litert_graph import Graph, read_graph
 from edgekit.exporters.litert_match import match
 from edgekit.exporters.litert_names import rename
 from edgekit.exporters.litert_quantize import quantize
+from edgekit.exporters.litert_refusal import left_elsewhere, refuse_untaken
 from edgekit.exporters.litert_run import verify_loads
 from edgekit.exporters.litert_scales import resolve_scales
 from edgekit.exporters.litert_verify import describe, verify_scales
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 
     from edgekit.exporters.litert_match import Nodes
     from edgekit.model import Model, Quantization
+    from edgekit.target import Target
 
 
-def build(model: Model) -> tuple[bytes, list[str]]:
-    """The file, which takes (N, H, W, C) float32, and what a report should say of it.
+def build(model: Model, target: Target) -> tuple[bytes, list[str]]:
+    """The file, which takes (N, H, W, C), and what a report should say of it.
 
-    Raises `MissingError` without the LiteRT packages, `InputError` where the network has an operator that
-    cannot be converted or a layer without scales, `EdgekitError` where the file is not the PyTorch network's.
+    float32 goes in and comes out, but for an INT8 file of a target that takes integers alone. Raises `MissingError`
+    without the LiteRT packages, `InputError` where the network has an operator that cannot be converted or that the
+    target does not take, or a layer without scales, `EdgekitError` where the file is not the PyTorch network's.
     """
     quantization = model.quantization
     graph = folded_graph(model) if quantization is None else rounded_float_graph(model)
@@ -44,7 +47,8 @@ def build(model: Model) -> tuple[bytes, list[str]]:
     _check_outputs(graph, read_graph(content), nodes)
     if quantization is None:
         return rename(content, graph, nodes, ()), notes
-    return _integers(rename(content, graph, nodes, quantization.activations), graph, nodes, quantization)
+    named = rename(content, graph, nodes, quantization.activations)
+    return _integers(named, graph, nodes, quantization, target)
 
 
 def _check_outputs(graph: fx.GraphModule, file: Graph, nodes: Nodes) -> None:
@@ -57,14 +61,16 @@ def _check_outputs(graph: fx.GraphModule, file: Graph, nodes: Nodes) -> None:
 
 
 def _integers(
-    content: bytes, rounded: fx.GraphModule, nodes: Nodes, quantization: Quantization
+    content: bytes, rounded: fx.GraphModule, nodes: Nodes, quantization: Quantization, target: Target
 ) -> tuple[bytes, list[str]]:
     """The INT8 file of a float one; it is read back and must hold PyTorch's integers and scales."""
     before = read_graph(content)
     scales = resolve_scales(before, nodes, quantization.activations)
     layers = integer_weights(rounded, quantization)
-    quantized = settle_weights(quantize(content, scales.of), content, layers)
+    integers = quantize(content, scales.of, float_border=not target.integer_only)
+    quantized = settle_weights(integers, content, layers)
+    after, known = read_graph(quantized), {node.name: node for node in rounded.graph.nodes}
+    refuse_untaken(after, known, target)
     verify_loads(quantized)
-    after = read_graph(quantized)
     verify_scales(after, {before.tensors[index].name: scale for index, scale in scales.of.items()})
-    return quantized, [*describe(after), *scales.notes]
+    return quantized, [*describe(after), *left_elsewhere(after, known, target), *scales.notes]

@@ -56,6 +56,8 @@ class Tensor:
     data: Array | None
     signature: tuple[int, ...] | None = None
     """The shape with -1 for sizes that are dynamic; None where the file tells none."""
+    axis: int = 0
+    """Along which `scales` lie, where there are several."""
 
     @property
     def is_activation(self) -> bool:
@@ -196,6 +198,7 @@ def _tensor(model: Any, index: int, tensor: Any) -> Tensor:
         zero_points=tuple(int(zero) for zero in quantization.zeroPoint) if quantized else (),
         data=_data(model.buffers[tensor.buffer].data, dtype, shape, tensor.sparsity),
         signature=tuple(int(size) for size in signed) if signed is not None else None,
+        axis=int(quantization.quantizedDimension) if quantized else 0,
     )
 
 

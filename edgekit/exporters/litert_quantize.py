@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from edgekit.model import ActivationScale
 
 
-def quantize(content: bytes, scales: Mapping[int, ActivationScale]) -> bytes:
+def quantize(content: bytes, scales: Mapping[int, ActivationScale], *, float_border: bool = True) -> bytes:
     """The INT8 file: weights per output channel, biases int32, activations as `scales` say, by tensor index.
 
-    An operator that reads or computes a tensor without a scale stays float. So do input and output, with a
-    QUANTIZE and a DEQUANTIZE at the border. Raises `MissingError` without ai-edge-quantizer.
+    An operator that reads or computes a tensor without a scale stays float. So do input and output with a
+    `float_border`, a QUANTIZE and a DEQUANTIZE. Raises `MissingError` without ai-edge-quantizer.
     """
     # Not by its `Quantizer`, which first opens an interpreter, whose delegate announces itself to the user.
     read = load("ai_edge_quantizer.utils.tfl_flatbuffer_utils", extra="litert").read_model
@@ -28,17 +28,19 @@ def quantize(content: bytes, scales: Mapping[int, ActivationScale]) -> bytes:
     rewrite = load("ai_edge_quantizer.model_modifier", extra="litert").ModelModifier
     graph, model = read_graph(content), read(memoryview(content))
     decisions = decide(model).generate_quantization_parameters(
-        _recipe(_float_scopes(graph, scales)), _calibration(graph, scales), enable_progress_bar=False
+        _recipe(_float_scopes(graph, scales), float_border=float_border),
+        _calibration(graph, scales),
+        enable_progress_bar=False,
     )
     return bytes(rewrite(model).modify_model(decisions, enable_progress_bar=False))
 
 
-def _recipe(float_scopes: list[str]) -> Any:
+def _recipe(float_scopes: list[str], *, float_border: bool) -> Any:
     recipes = load("ai_edge_quantizer.recipe_manager", extra="litert")
     names = load("ai_edge_quantizer.qtyping", extra="litert").TFLOperationName
     manager = recipes.RecipeManager()
     manager.add_static_config(".*", names.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
-    for border in (names.INPUT, names.OUTPUT):
+    for border in (names.INPUT, names.OUTPUT) if float_border else ():
         manager.add_quantization_config(".*", border, algorithm_key="no_quantize")
     for scope in float_scopes:
         manager.add_quantization_config(scope, names.ALL_SUPPORTED, algorithm_key="no_quantize")

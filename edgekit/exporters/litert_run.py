@@ -74,12 +74,21 @@ def _run(folder: Path) -> None:
         experimental_preserve_all_tensors=True,
     )
     interpreter.allocate_tensors()
-    place = interpreter.get_input_details()[0]["index"]
+    fed = interpreter.get_input_details()[0]
     with np.load(folder / _INPUTS, allow_pickle=False) as inputs:
         for number, name in enumerate(inputs.files):
-            interpreter.set_tensor(place, inputs[name].transpose(0, 2, 3, 1))
+            interpreter.set_tensor(fed["index"], _stored(inputs[name].transpose(0, 2, 3, 1), fed))
             interpreter.invoke()
             np.savez(folder / _TENSORS.format(number), **_values(content, interpreter))  # type: ignore[arg-type]
+
+
+def _stored(values: Array, tensor: Any) -> Array:
+    """Floats as the input wants them."""
+    if tensor["dtype"] is not np.int8:
+        return values
+    scale, zero_point = tensor["quantization"]
+    integers: Array = np.clip(np.round(values / scale) + zero_point, -128, 127).astype(np.int8)
+    return integers
 
 
 def _values(content: bytes, interpreter: Any) -> dict[str, Array]:

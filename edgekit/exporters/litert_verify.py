@@ -37,9 +37,12 @@ def describe(graph: Graph) -> list[str]:
     """What a reader of the report should know of an INT8 file."""
     counted = counts_of(graph)
     weighted = counted.integer_operators + counted.float_operators
+    floats = any(graph.tensors[index].dtype != "INT8" for index in (*graph.inputs, *graph.outputs))
     notes = [
         f"{counted.integer_operators} of {weighted} convolutions and linear layers are INT8",
-        "input and output are float32, channel-last; QUANTIZE and DEQUANTIZE stand at the border",
+        "input and output are float32, channel-last; QUANTIZE and DEQUANTIZE stand at the border"
+        if floats
+        else "input and output are int8, channel-last, on the scales that the file tells of them; no tensor is float",
     ]
     if left := float_operators(graph):
         kinds = Counter(operator.kind for operator in left)

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from edgekit import files
 from edgekit.artifact import TensorSpec
-from edgekit.errors import InputError
 from edgekit.exporters import Written
 from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.exporters.onnx_read import count, operators, weights
-from edgekit.exporters.tensorrt_rules import breaches
 from edgekit.exporters.tensorrt_script import NO_ENGINE, write_script
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import quantized_graph
@@ -37,7 +35,7 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     """Write `model.onnx` at the target's opset.
 
     For TensorRT also the FP16 rival, `model-fp16.onnx`, and the script that builds both engines on the device.
-    Raises `MissingError` without onnx, `InputError` where an INT8 file breaks TensorRT's rules.
+    Raises `MissingError` without onnx.
     """
     proto = to_proto(model, _opset(target))
     _write(folder / MODEL_FILE, proto)
@@ -72,11 +70,6 @@ def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | N
 def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, proto: ModelProto) -> Written:
     from edgekit.exporters.onnx_rewrite import to_half
 
-    if model.quantization is not None and (broken := breaches(folder / MODEL_FILE, opset=_opset(target))):
-        raise InputError(
-            f"the ONNX file breaks TensorRT's rules: {'; '.join(broken[:3])}",
-            hint="rewrite that layer with others, or choose a target with another runtime",
-        )
     full = proto
     if model.quantization is not None:
         full = to_onnx(folded_graph(model), model.input_shape, _opset(target))

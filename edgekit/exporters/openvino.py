@@ -100,7 +100,7 @@ def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | N
 
 def count(path: Path) -> Counts:
     """Weighted operators whose activation is quantized and whose weights are stored as int8, of all of them."""
-    operators = list(_weighted(_read(path)))
+    operators = list(weighted_operators(read(path)))
     integer = sum(
         weight.get_element_type().get_type_name() == "i8"
         and _is_quantized(operator.input_value(0).get_node())
@@ -113,15 +113,16 @@ def weights(path: Path) -> dict[str, Array]:
     """Layer → its stored weights (out, in / groups, …), int8 or float32, by the names that the network gave."""
     return {
         _layer(operator, weight): _outputs_first(operator, np.array(weight.data))
-        for operator, weight in _weighted(_read(path))
+        for operator, weight in weighted_operators(read(path))
     }
 
 
 def operators(path: Path) -> tuple[FileOperator, ...]:
     """All operators but constants, in order of computation; those with weights name the layer that these come from."""
-    network = _read(path)
+    network = read(path)
     layers = {
-        str(operator.get_friendly_name()): _layer(operator, weight) for operator, weight in _weighted(network)
+        str(operator.get_friendly_name()): _layer(operator, weight)
+        for operator, weight in weighted_operators(network)
     }
     names = {node: str(node.get_friendly_name()) for node in network.get_ordered_ops()}
     return tuple(
@@ -137,7 +138,8 @@ def operators(path: Path) -> tuple[FileOperator, ...]:
     )
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """The network of an IR, not compiled; raises `MissingError` without openvino."""
     return package().Core().read_model(path)
 
 
@@ -160,7 +162,7 @@ def _outputs_first(operator: Any, weight: Array) -> Array:
     return weight if turned else weight.T
 
 
-def _weighted(network: Any) -> Iterator[tuple[Any, Any]]:
+def weighted_operators(network: Any) -> Iterator[tuple[Any, Any]]:
     """Convolutions and linear layers, each with the constant that its weights come from."""
     for node in network.get_ordered_ops():
         if node.get_type_name() in WEIGHTED:

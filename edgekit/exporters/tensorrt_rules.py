@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.exporters.onnx_read import OnnxFile, read
+from edgekit.exporters.onnx_scales import QDQ, off_channels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_CONVOLUTIONS = ("Conv", "ConvTranspose")
+    from edgekit.target import FileRules
+
+TITLE = "TensorRT's explicit quantization"
 _FUSED = (
     "BatchNormalization",
     "Relu",
@@ -30,15 +33,16 @@ _FUSED = (
 """What TensorRT computes inside the convolution before it, unless Q/DQ stands between."""
 
 
-def breaches(path: Path, *, opset: int) -> list[str]:
+def breaches(path: Path, rules: FileRules) -> list[str]:
     """Every rule that a quantized ONNX file breaks, with the operator that breaks it; empty where it meets all.
 
-    `opset` is the highest that the device's parser takes. Raises `MissingError` without onnx.
+    Raises `MissingError` without onnx.
     """
     file = read(path)
-    found = [f"opset {file.opset} is above {opset}"] if file.opset > opset else []
+    highest = rules.opset or file.opset
+    found = [f"opset {file.opset} is above {highest}"] if file.opset > highest else []
     for node in file.nodes:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        if node.op_type in QDQ:
             found.extend(_in_scale(file, node))
         if node in file.weighted:
             found.extend(_in_weighted(file, node))
@@ -68,36 +72,8 @@ def _in_weighted(file: OnnxFile, node: Any) -> Iterator[str]:
             yield f"{node.name}: its {what} is not quantized"
     if len(node.input) > 2 and file.dequantizer(node.input[2]) is not None:
         yield f"{node.name}: its bias is quantized"
-    weight = file.dequantizer(node.input[1])
-    if weight is None or (scale := file.constants.get(weight.input[1])) is None:
-        return
-    axis = next((attribute.i for attribute in weight.attribute if attribute.name == "axis"), 1)
-    axis = _transposed(file, node.input[1], axis)
-    if node.op_type in _CONVOLUTIONS and scale.ndim == 0:
-        yield f"{node.name}: its weight has one scale, not one per output channel"
-    elif scale.ndim and axis != _output_axis(file, node):
-        yield f"{node.name}: its weight's scales lie along axis {axis}, not along output channels"
-
-
-def _transposed(file: OnnxFile, value: str, axis: int) -> int:
-    """Where an axis of a linear layer's weight lies once the transposes before the product have run."""
-    producer = file.producer.get(value)
-    if producer is None or producer.op_type != "Transpose":
-        return axis
-    axis = _transposed(file, producer.input[0], axis)
-    order = next(
-        (list(attribute.ints) for attribute in producer.attribute if attribute.name == "perm"), [1, 0]
-    )
-    return order.index(axis)
-
-
-def _output_axis(file: OnnxFile, node: Any) -> int:
-    attributes = {attribute.name: attribute.i for attribute in node.attribute}
-    if node.op_type == "ConvTranspose":
-        name = file.constant_behind(node.input[1])
-        assert name is not None
-        return 0 if file.constants[name].shape[0] == attributes.get("group", 1) > 1 else 1
-    return 0 if node.op_type == "Conv" or attributes.get("transB", 0) else 1
+    if (weight := file.dequantizer(node.input[1])) is not None:
+        yield from off_channels(file, node, weight)
 
 
 def _behind_qdq(file: OnnxFile, node: Any) -> Any | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -17,7 +16,9 @@ class Products:
     """A sum of terms, each a constant times what is left along some axes; classes know which terms they are in."""
 
     def __init__(self) -> None:
-        self._where: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._met: list[tuple[Tensor, Tensor, Tensor]] = []
+        """Of each factor: the classes along it, how often each occurs, and (as often) the factor."""
+        self._index: tuple[list[int], list[int], list[int]] | None = None
         self._counts: list[int] = []
         self._term_of: list[int] = []
         self._factors: list[tuple[int, ...]] = []
@@ -39,12 +40,12 @@ class Products:
             factors.append(factor)
             each /= classes.numel()
             names, times = torch.unique(classes, return_counts=True)
-            for name, count in zip(names.tolist(), times.tolist(), strict=True):
-                self._where[name].append((factor, count))
+            self._met.append((names, times, torch.full_like(names, factor)))
         self._factors.append(tuple(factors))
         self._each.append(each)
         self.terms.append(float(whole))
         self._total += whole
+        self._index = None
         return term
 
     def lowered_by(self, names: Iterable[int]) -> bool:
@@ -53,13 +54,13 @@ class Products:
 
     def touched(self, names: Iterable[int]) -> set[int]:
         """The places of the terms that shrink with these classes."""
-        return {self._term_of[factor] for name in names for factor, _ in self._where.get(name, ())}
+        return {self._term_of[factor] for name in names for factor, _ in self._where(name)}
 
     def remove(self, names: Iterable[int]) -> dict[int, float]:
         """These classes are gone; gives by how much which terms changed."""
         stale: set[int] = set()
         for name in names:
-            for factor, times in self._where.get(name, ()):
+            for factor, times in self._where(name):
                 self._counts[factor] -= times
                 stale.add(self._term_of[factor])
         changes = {}
@@ -69,6 +70,24 @@ class Products:
             self.terms[index] = new
         self._total += sum(changes.values())
         return changes
+
+    def _where(self, name: int) -> Iterable[tuple[int, int]]:
+        """The factors that a class is in, and how often it is in each."""
+        if self._index is None:
+            self._index = self._sorted()
+        starts, factors, times = self._index
+        if name + 1 >= len(starts):
+            return ()
+        own = slice(starts[name], starts[name + 1])
+        return zip(factors[own], times[own], strict=True)
+
+    def _sorted(self) -> tuple[list[int], list[int], list[int]]:
+        """Factors and times by class, and where each class's begin: a network has tens of thousands."""
+        none = torch.zeros(0, dtype=torch.int64)
+        names, times, factors = (torch.cat([none, *(met[part] for met in self._met)]) for part in range(3))
+        order = torch.argsort(names, stable=True)
+        starts = torch.bincount(names).cumsum(0).tolist()
+        return [0, *starts], factors[order].tolist(), times[order].tolist()
 
 
 def classes_along(channels: ChannelGraph, value: object, axis: int | None = None) -> list[Tensor]:

@@ -25,7 +25,7 @@ def copied(graph: fx.GraphModule, tensors: nn.Module) -> fx.GraphModule:
     held = {name for name, _ in (*tensors.named_parameters(), *tensors.named_buffers())}
     for name in {str(node.target) for node in made.find_nodes(op="get_attr")}:
         owner = tensors if name in held else graph  # constants of the forward are the graph's own
-        set_tensor(module, name, tensor_of(owner, name))
+        set_tensor(module, name, tensor_of(owner, name).clone())
     return module
 
 
@@ -36,7 +36,7 @@ def in_double(graph: fx.GraphModule, tensors: nn.Module) -> fx.GraphModule:
         node.args, node.kwargs = map_aggregate(node.args, _wider), map_aggregate(node.kwargs, _wider)
     made.recompile()
     for name in {str(node.target) for node in made.graph.find_nodes(op="get_attr")}:
-        value = tensor_of(made, name).cpu()
+        value = tensor_of(made, name).cpu()  # of a copy already
         set_tensor(made, name, value.double() if value.is_floating_point() else value)
     return made
 

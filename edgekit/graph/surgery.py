@@ -80,7 +80,8 @@ def refuse_non_finite(module: nn.Module) -> None:
 def cut(module: nn.Module, smaller: Survivors) -> nn.Module:
     """A copy of the network with the parameters of a smaller one, its layers' widths refitted."""
     gathered = _gathered(module, smaller)
-    replaced = {id(value): value for name, value in module.named_parameters() if name in gathered}
+    held = (*module.named_parameters(), *module.named_buffers())
+    replaced = {id(value): value for name, value in held if name in gathered}
     pruned = copy.deepcopy(module, dict(replaced))  # what is replaced at once need not be copied
     for name, value in gathered.items():
         set_tensor(pruned, name, value)

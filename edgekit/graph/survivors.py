@@ -64,10 +64,12 @@ def survivors(channels: ChannelGraph, removed: Tensor) -> Survivors:
 
 def _kept(channels: ChannelGraph, removed: Tensor) -> Tensor:
     group_of = channels.group_of
-    for name in torch.unique(removed).tolist():
-        group = int(group_of[name]) if 0 <= name < len(group_of) else -1
-        if group < 0:
-            raise InputError(f"{name} names no class of channels", hint="see `ChannelGraph.groups`")
+    inside = (removed >= 0) & (removed < len(group_of))
+    groups = torch.where(inside, group_of[removed.clamp(0, len(group_of) - 1)], -1)
+    if bool((groups < 0).any()):
+        name = int(removed[groups < 0].min())
+        raise InputError(f"{name} names no class of channels", hint="see `ChannelGraph.groups`")
+    for group in torch.unique(groups).tolist():
         if reason := channels.groups[group].frozen:
             raise InputError(f"channels of {channels.groups[group].axes[0][0]} must stay: {reason}")
     kept = torch.ones(len(channels.found.classes), dtype=torch.bool)

@@ -95,7 +95,7 @@ class Assessor:
 
         `in_runtime`: accuracy is that of the file in its runtime, else that of the network in torch. A runtime
         that crashes or hangs is written down in `crashed`; raises `RejectedError` for a quantized model that cannot
-        be exported. The latest model is not assessed twice: a stage may
+        be exported, where a float one can ship instead. The latest model is not assessed twice: a stage may
         have asked about the very one that it gives.
         """
         if self._latest is None or self._latest.model is not model:
@@ -110,7 +110,7 @@ class Assessor:
             with new_folder(self.folder / name) as temporary:
                 export(model, self.job.target, temporary, self.pictures(KNOWN_INPUTS))
         except InputError as error:
-            if model.quantization is None:
+            if model.quantization is None or self.job.target.integer_only:  # nothing else could ship
                 raise
             raise RejectedError(f"INT8 cannot be exported: {error.what}") from error
         options = int8_options(self.job.target, self.place.runtime) if model.quantization else {}

@@ -73,6 +73,11 @@ def subject_of(artifact: ArtifactFolder, runtime: str, threads: int) -> Subject:
             f"{manifest.model_file} does not take one input of a fixed size: {list(spec.shape)}",
             hint="export it with fixed sizes",
         )
+    if kinds := {each.dtype for each in (*manifest.inputs, *manifest.outputs)} - {"float32"}:
+        raise InputError(
+            f"{manifest.model_file} takes or gives {', '.join(sorted(kinds))}, and a page feeds and reads float32",
+            hint="make the file for the target web",
+        )
     return Subject(
         artifact,
         runtime,

@@ -76,6 +76,11 @@ def resolve(request: Request, progress: Progress | None = None) -> Job:
     recipe = _with_budget(load_recipe(request.recipe or target.recipe), request)
     if any(map(uses_tfmot, recipe.stages)):
         _check_tfmot(recipe, target, entry)
+    if target.integer_only and all(stage.kind != "quantize" for stage in recipe.stages):
+        raise InputError(
+            f"the recipe {recipe.id} gives a float file, and {target.id} takes none",
+            hint='put [[stages]] kind = "quantize" at its end, in a recipe of your own',
+        )
     _check_sources(request, recipe, entry)
     weights = weights_file(request.weights) if request.weights else None
     if weights is None and entry.weights is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from edgekit.artifact import ArtifactFolder
 from edgekit.bench import Candidate, Protocol, measure, predict
 from edgekit.devices import answering
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
 from edgekit.exporters import divergence, integer_counts, weights_in
 from edgekit.exporters.layer_parity import THRESHOLD_DB
+from edgekit.exporters.rules import refuse_broken, title
 from edgekit.metrics import metric_of
 from edgekit.parity import sqnr_db
 from edgekit.patterns import density, pattern_of
@@ -52,7 +54,17 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
         first_divergence=None
         if decibels >= ENOUGH_DB
         else divergence(shipped.model, shipped.artifact, inputs[:2]),
+        rules=_held_to(shipped.artifact),
     )
+
+
+def _held_to(artifact: ArtifactFolder) -> str:
+    """Whose rules the file meets, read once more from what ships; raises `InputError` where it breaks one."""
+    rules = artifact.manifest.int8_rules
+    if rules is None:
+        return ""
+    refuse_broken(artifact.model_path, rules)
+    return title(rules)
 
 
 def _executed(assessor: Assessor, shipped: Assessment) -> tuple[str, int]:

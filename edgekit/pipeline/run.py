@@ -19,6 +19,7 @@ from edgekit.pipeline.loading import load
 from edgekit.pipeline.plan import plan
 from edgekit.pipeline.rows import step_row
 from edgekit.pipeline.ship import ship
+from edgekit.pipeline.timing import Timings
 from edgekit.pipeline.verdict import OPEN, SETTLED, WITHDRAWN, Verdict, judge, judge_prepared
 from edgekit.progress import Progress, Silent
 from edgekit.recipe import Stage as Options
@@ -196,6 +197,9 @@ class _Runner:
             quantizes=any(each.kind == "quantize" for each in self.stages),
             next_prune=job.recipe.next_prune(index),
             file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
+            timing=Timings(self.assessor, f"{index + 1:02d}-timing")
+            if self.assessor.place.on_target
+            else None,
         )
 
     def _settle(self, provisional: list[int]) -> None:

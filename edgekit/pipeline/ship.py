@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from edgekit.errors import BudgetError
 from edgekit.files import new_folder
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
@@ -29,6 +30,7 @@ def ship(folder: RunFolder, assessor: Assessor, states: list[Assessment], rows: 
     roles = {"baseline": states[0], "float": rival, "shipped": states[-1]}
     sides = assessor.measure(roles, keep=folder.path / "device")
     shipped, rows = _chosen(folder, assessor, sides, rows)
+    _refuse_float(assessor, shipped, rows)
     parity = prove(assessor, shipped)
     sparse = check_sparsity(shipped)
     shipped = _placed(folder, shipped, sides["float"], manifest_options(assessor, shipped))
@@ -75,6 +77,18 @@ def _chosen(
     row = rows[place].model_copy(update={"kept": False, "reason": reason})
     folder.finish(place, "quantize", Record(step=row), None)
     return rival, [*rows[:place], row, *rows[place + 1 :]]
+
+
+def _refuse_float(assessor: Assessor, shipped: Assessment, rows: list[Step]) -> None:
+    """Raise `BudgetError` where INT8 was given up and the target takes nothing else."""
+    target = assessor.job.target
+    if not target.integer_only or shipped.model.quantization is not None:
+        return
+    why = next((row.reason for row in reversed(rows) if row.stage == "quantize"), "it was not reached")
+    raise BudgetError(
+        f"{target.id} takes INT8 files alone, and INT8 was given up: {why}",
+        hint="allow a larger --max-accuracy-drop, or choose a recipe that trains with quantization",
+    )
 
 
 def _lost(shipped: Assessment, rival: Assessment) -> str:

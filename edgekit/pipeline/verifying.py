@@ -14,6 +14,7 @@ from edgekit.bundle.check import check_zip
 from edgekit.bundle.manifest import is_bundle
 from edgekit.devices import Device
 from edgekit.errors import InputError
+from edgekit.exporters.rules import breaches, title
 from edgekit.parity import sqnr_db
 from edgekit.pipeline.bundling import FOLDER, zip_of
 from edgekit.pipeline.folder import is_finished
@@ -39,6 +40,16 @@ class KnownAnswer:
 
 
 @dataclass(frozen=True)
+class RuleCheck:
+    """An INT8 file read against its runtime's rules."""
+
+    file: str
+    rules: str
+    """Whose they are."""
+    breaches: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Verification:
     """What was looked at: an artifact with its float rival, a bundle, or all of a run; every hash is right."""
 
@@ -46,11 +57,13 @@ class Verification:
     files: int
     """Whose SHA-256 was checked."""
     answers: tuple[KnownAnswer, ...]
+    rules: tuple[RuleCheck, ...] = ()
+    """None of a float file, of one from before edgekit wrote down what it was held to, or of a bundle."""
 
     @property
     def holds(self) -> bool:
-        """Whether all known answers came out."""
-        return all(answer.holds for answer in self.answers)
+        """Whether all known answers came out, and no rule is broken."""
+        return all(answer.holds for answer in self.answers) and not any(each.breaches for each in self.rules)
 
     def document(self) -> dict[str, Any]:
         """The verification as `--json` prints it."""
@@ -60,7 +73,7 @@ class Verification:
 def verify(
     path: Path, *, device: str = "local", threads: int = 2, progress: Progress | None = None
 ) -> Verification:
-    """Check every hash of a run, an artifact or a bundle (a folder or its zip), and run its known answers.
+    """Check every hash of a run, an artifact or a bundle (a folder or its zip), run its known answers, read its rules.
 
     Raises `InputError` that names the first file that is not what was written, and the errors of `predict`.
     """
@@ -79,6 +92,7 @@ def verify(
         found.model,
         sum(part.files for part in parts),
         tuple(answer for part in parts for answer in part.answers),
+        tuple(check for part in parts for check in part.rules),
     )
 
 
@@ -107,7 +121,15 @@ def _artifact(artifact: ArtifactFolder, least_db: float, device: Device, threads
     decibels = sqnr_db(expected, predict(artifact, runtime, inputs, device, threads=threads, options=options))
     name = f"{manifest.precision} {manifest.model_file} in {runtime}"
     answer = KnownAnswer(name, decibels, least_db, "dB", decibels >= least_db)
-    return Verification(manifest.model, len(manifest.sha256), (answer,))
+    return Verification(manifest.model, len(manifest.sha256), (answer,), _rules(artifact))
+
+
+def _rules(artifact: ArtifactFolder) -> tuple[RuleCheck, ...]:
+    manifest = artifact.manifest
+    if manifest.int8_rules is None:
+        return ()
+    broken = breaches(artifact.model_path, manifest.int8_rules)
+    return (RuleCheck(manifest.model_file, title(manifest.int8_rules), tuple(broken)),)
 
 
 def _least(path: Path) -> float:

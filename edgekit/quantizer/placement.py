@@ -12,6 +12,8 @@ from torch import fx
 from edgekit.quantizer.graphs import operand, packet
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from edgekit.target import Int8Rules
 
 aten = torch.ops.aten
@@ -30,6 +32,11 @@ _MOVEMENT = (
 _COPIES = (aten.clone, aten.contiguous)
 _GLOBAL_POOLING = (aten.mean, aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d)
 _LOCAL_POOLING = (aten.avg_pool1d, aten.avg_pool2d)
+_MIXTURES = (aten.cat, *_LOCAL_POOLING)
+"""What they give lies within the range of what they are given."""
+_WITHIN_ONE = ("sigmoid", "hardsigmoid", "softmax")
+_ALIKE = {"relu": ("relu", "relu6", *_WITHIN_ONE), "relu6": ("relu6", *_WITHIN_ONE)}
+"""Activation → those whose results it would leave as they are."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,13 @@ class Placement:
     """Every weighted operator that runs on integers → the axis of its weight that counts output channels."""
 
 
-def place(graph: fx.GraphModule, rules: Int8Rules) -> Placement:
-    """Read the rules on every operator, in order; operators that are not known stay float."""
-    planner = _Planner(rules)
+def place(graph: fx.GraphModule, rules: Int8Rules, floats: Collection[str] = ()) -> Placement:
+    """Read the rules on every operator, in order; those named in `floats` and those not known stay float."""
+    planner = _Planner(rules, floats)
     for node in graph.graph.nodes:
         planner.visit(node)
+    if rules.fused_by_grid:
+        planner.part_from_wider_grids()
     first: dict[fx.Node, fx.Node] = {}  # torchao wants the first of those that share a scale to lead
     leaders = {node: first.setdefault(planner.leaders[node], node) for node in sorted(planner.leaders)}
     return Placement(leaders, planner.channel_axes)
@@ -82,13 +91,18 @@ def moves_values(node: fx.Node) -> bool:
 class _Planner:
     """Collects which tensors must be integers; a demand on a tensor goes to the operator that computed it."""
 
-    def __init__(self, rules: Int8Rules) -> None:
+    def __init__(self, rules: Int8Rules, floats: Collection[str]) -> None:
         self.rules = rules
+        self.floats = floats
         self.leaders: dict[fx.Node, fx.Node] = {}
         self.channel_axes: dict[fx.Node, int] = {}
+        self.fused: dict[fx.Node, fx.Node] = {}
+        """Activation → the operator that computes it."""
 
     def visit(self, node: fx.Node) -> None:
         kind, rules = packet(node), self.rules
+        if node.name in self.floats:
+            return
         if (axis := _channel_axis(node)) is not None:
             self.channel_axes[node] = axis
             self.demand(node.args[0])
@@ -148,14 +162,29 @@ class _Planner:
             }
 
     def tail(self, node: fx.Node) -> fx.Node:
-        return tail_of(node, self.rules)
+        """The activation that the runtime computes inside this operator, or the operator itself."""
+        if (tail := tail_of(node, self.rules)) is not node:
+            self.fused[tail] = node
+        return tail
+
+    def part_from_wider_grids(self) -> None:
+        """Q/DQ between an operator and an activation that shares its scale with values that it would cut."""
+        for activation, node in self.fused.items():
+            leader, alike = self.leaders.get(activation), _ALIKE.get(activation_name(activation), ())
+            sharing = [
+                other for other in self.leaders if leader is self.leaders[other] and origin(other) is other
+            ]
+            if any(
+                packet(other) not in _MIXTURES and activation_name(other) not in alike for other in sharing
+            ):
+                self.demand(node)
 
     def comes_straight(self, node: fx.Node) -> bool:
         """Whether a residual branch is a weighted operator's own result, read by nobody else."""
         return len(node.users) == 1 and (
-            node in self.channel_axes
+            _channel_axis(node) is not None
             or any(
-                len(source.users) == 1 and self.tail(source) is node and source in self.channel_axes
+                len(source.users) == 1 and self.tail(source) is node and _channel_axis(source) is not None
                 for source in node.all_input_nodes
             )
         )

@@ -30,13 +30,14 @@ def prepare_qat(model: Model, rules: Int8Rules) -> fx.GraphModule:
     where the model is not calibrated by these rules.
     """
     quantization, graph = decision_of(model), folded_graph(model, any_batch=True)
-    check_scales(model, place(graph, rules), quantization)
+    floats = quantization.float_operators
+    check_scales(model, place(graph, rules, floats), quantization)
     for name, value in dict(graph.named_parameters()).items():
         set_tensor(graph, name, nn.Parameter(value.detach().clone()))
     with quiet_torch():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
-        prepared = prepare_qat_pt2e(graph, Int8Quantizer(rules, Trained(quantization.activations)))
+        prepared = prepare_qat_pt2e(graph, Int8Quantizer(rules, Trained(quantization.activations), floats))
     del prepared.train, prepared.eval  # torchao forbids both; nothing in the folded graph depends on the mode
     assert isinstance(prepared, fx.GraphModule)
     return prepared

@@ -23,7 +23,7 @@ with quiet_torch():
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from torch import fx
 
@@ -82,15 +82,16 @@ class Trained(Decided):
 class Int8Quantizer(Quantizer):  # type: ignore[misc]
     """Annotates a folded graph by a target's rules; `placement` can be read once torchao has called it."""
 
-    def __init__(self, rules: Int8Rules, grids: Grids) -> None:
+    def __init__(self, rules: Int8Rules, grids: Grids, floats: Collection[str] = ()) -> None:
         super().__init__()
         self.rules = rules
         self.grids = grids
+        self.floats = floats
         self.placement = Placement()
 
     def annotate(self, model: fx.GraphModule) -> fx.GraphModule:
         """Every integer activation is rounded where it is computed, every weight where it is read."""
-        self.placement = place(model, self.rules)
+        self.placement = place(model, self.rules, self.floats)
         for node, leader in self.placement.leaders.items():
             if (spec := self.grids.activation(node, leader)) is not None:
                 _annotation(node).output_qspec = spec

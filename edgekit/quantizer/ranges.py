@@ -91,8 +91,8 @@ def _divergence(counts: Array, values: Array, grid: ActivationScale) -> float:
 
 def scale_of(low: float, high: float, *, symmetric: bool) -> ActivationScale:
     """The int8 grid over a range that holds zero; scales are float32 numbers, as all runtimes store them."""
-    if high - low < _NOTHING:
-        return ActivationScale(scale=1.0, zero_point=0)
+    if high - low < _NOTHING:  # a ReLU that never fires is one whose grid begins at zero
+        return ActivationScale(scale=1.0, zero_point=0 if symmetric else -128)
     if symmetric:
         return ActivationScale(scale=float(np.float32(max(-low, high) / 127)), zero_point=0)
     scale = float(np.float32((high - low) / 255))

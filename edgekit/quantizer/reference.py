@@ -28,13 +28,14 @@ def quantized_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     `any_batch`. Raises `InputError` where the model is not quantized, or has another network's scales.
     """
     quantization, graph = decision_of(model), folded_graph(model, any_batch=any_batch)
-    placement = place(graph, quantization.rules)
+    placement = place(graph, quantization.rules, quantization.float_operators)
     check_scales(model, placement, quantization)
     weights = {node.name: str(operand(node, 1).target) for node in placement.channel_axes}
     with quiet_torch():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        quantizer = Int8Quantizer(quantization.rules, Decided(quantization.activations))
+        grids, floats = Decided(quantization.activations), quantization.float_operators
+        quantizer = Int8Quantizer(quantization.rules, grids, floats)
         converted: fx.GraphModule = convert_pt2e(prepare_pt2e(graph, quantizer))
     _name_weights(converted, weights)
     for part in converted.modules():
@@ -49,7 +50,7 @@ def rounded_float_graph(model: Model) -> fx.GraphModule:
     Takes (1, C, H, W) float32. Raises `InputError` as `quantized_graph` does.
     """
     quantization, graph = decision_of(model), folded_graph(model)
-    placement = place(graph, quantization.rules)
+    placement = place(graph, quantization.rules, quantization.float_operators)
     check_scales(model, placement, quantization)
     for node, axis in placement.channel_axes.items():
         weight = tensor_of(graph, operand(node, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -28,6 +28,18 @@ class RejectedError(Exception):
     """A stage that cannot gain anything here says why; the run rolls it back and goes on."""
 
 
+class Timing(Protocol):
+    """How long networks take as files in the target's runtime on the target."""
+
+    def layers(self, model: Model) -> Mapping[str, float]:
+        """Layer, by the network's own name → nanoseconds; those that the runtime tells of."""
+        ...
+
+    def medians(self, models: Sequence[Model]) -> list[float | None]:
+        """Milliseconds of each in its fastest precision, from one interleaved run; None for one that fails."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a stage may know of the run around it."""
@@ -49,6 +61,8 @@ class Context:
     """Whether the file will be INT8, so that sparse kernels of other precisions are of no use."""
     next_prune: PruneOptions | None = None
     """The prune that the recipe has behind this stage."""
+    timing: Timing | None = None
+    """Measures on the target; None where it is not at hand, and speed is anybody's guess."""
 
 
 def need_labels(context: Context) -> None:

@@ -41,6 +41,9 @@ class Quantize:
         """
         if "int8" not in context.target.precisions:
             raise RejectedError(f"{context.target.id} has no INT8")
+        return self._mixed(self._quantized(model, context), model, context)
+
+    def _quantized(self, model: Model, context: Context) -> Model:
         method = self.options.method
         calibrated = self._calibrated(model, context, adaround=method == "adaround")
         if method in ("ptq", "adaround"):
@@ -61,6 +64,16 @@ class Quantize:
             return best
         context.progress.say(f"{_figure(model, reached)} without training: quantization-aware training")
         return _better(best, reached, self._trained(calibrated, context), context)[0]
+
+    def _mixed(self, int8: Model, plain: Model, context: Context) -> Model:
+        from edgekit.stages.mixed import can_mix, fastest, within_budget
+
+        if not self.options.mixed or not can_mix(context):
+            return int8
+        reached, floor = context.measured_accuracy(int8), context.accuracy_floor
+        if reached is not None and floor is not None and reached < floor:
+            int8 = within_budget(int8, context)
+        return fastest(int8, plain, context, context.timing) if context.timing else int8
 
     def _calibrated(self, model: Model, context: Context, *, adaround: bool) -> Model:
         from edgekit.quantizer.ptq import quantize

@@ -161,3 +161,13 @@ def test_int8_that_fails_in_the_last_run_gives_way_to_float(
     assert quantized.reason == "onnxruntime: no answer"
     assert {rival.name: rival.latency_ms for rival in report.rivals}["INT8"] is None
     assert edgekit.load(tmp_path / "run").quantization is None
+
+
+def test_where_int8_is_given_up_nothing_ships_to_a_target_of_integers_alone(tmp_path: Path) -> None:
+    """A recipe that counts what INT8 does not change; a float file would be of no use there."""
+    stages = '[[stages]]\nkind = "quantize"\ncalibration_samples = 16\ncounts = ["macs"]\n'
+    job = resolve(request(tmp_path, target="microcontroller", recipe=recipe(tmp_path, stages=stages)))
+    with pytest.raises(
+        BudgetError, match="microcontroller takes INT8 files alone, and INT8 was given up: no gain"
+    ):
+        compress(job)

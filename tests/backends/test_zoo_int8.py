@@ -11,9 +11,10 @@ from exporting import exported, quantized
 from torch import nn
 
 from edgekit.exporters import integer_counts
+from edgekit.exporters.rules import breaches
 from edgekit.parity import sqnr_db
 from edgekit.runtimes import find
-from edgekit.target import load_target
+from edgekit.target import list_targets, load_target
 from edgekit.zoo import ghostnet, ghostnetv2, mobilenetv1, shufflenetv1, shufflenetv2, shufflenetv2_authors
 from edgekit.zoo.layers import conv_norm_act
 from edgekit.zoo.mobilenetv3 import HS, RE, InvertedResidual
@@ -67,14 +68,26 @@ def ghostnets() -> nn.Module:
     return around(gated, attentive, ghostnet.PointwiseTail(24, 32), inputs=16, outputs=32)
 
 
-@pytest.mark.parametrize("target", ["host", "intel-cpu", "raspberry-pi-5"])
+def distinct() -> list[str]:
+    """Of targets whose files come out alike the first one."""
+    found: dict[object, str] = {}
+    for target in list_targets():
+        kind = (target.format, target.int8.model_dump_json(), target.file_rules.model_dump_json())
+        found.setdefault(kind, target.id)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("target", distinct())
 @pytest.mark.parametrize("family", [squeezenet, mobilenets, shufflenets, ghostnets])
 def test_int8_files_compute_what_the_quantized_network_does(
     family: Callable[[], nn.Module], target: str, tmp_path: Path
 ) -> None:
     artifact = exported(quantized(family, target), target, tmp_path)
+    rules = load_target(target).file_rules
+    assert artifact.manifest.int8_rules == rules
+    assert breaches(artifact.model_path, rules) == []
     images, expected = artifact.parity()
-    runtime = importlib.import_module(f"edgekit.runtimes.{find(load_target(target).runtime).file.stem}")
+    runtime = importlib.import_module(f"edgekit.runtimes.{find(load_target(target).proxy_runtime).file.stem}")
     session = runtime.Session(str(artifact.model_path), 1, {})
     found = np.concatenate([session.run(image[None]) for image in images])
     assert sqnr_db(expected, found) >= 30

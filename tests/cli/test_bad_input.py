@@ -82,6 +82,14 @@ def test_a_recipe_with_a_misspelt_key(tmp_path: Path) -> None:
     assert "stages.0.prune.mac: no such key; did you mean macs?" in error
 
 
+def test_a_recipe_without_int8_for_a_target_of_integers_alone(tmp_path: Path) -> None:
+    path = tmp_path / "float.toml"
+    path.write_text('id = "float"\ntitle = "float"\n[[stages]]\nkind = "prune"\nmacs = 0.5\n')
+    error = refused("mobilenetv2", "-t", "microcontroller", "-r", str(path))
+    assert "the recipe float gives a float file, and microcontroller takes none" in error
+    assert 'kind = "quantize"' in error
+
+
 @pytest.mark.parametrize("pattern", ["2:0", "0:4", "4:4", "5:4", "2-4"])
 def test_a_recipe_with_an_impossible_pattern(tmp_path: Path, pattern: str) -> None:
     path = tmp_path / "odd.toml"

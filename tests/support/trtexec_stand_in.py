@@ -123,10 +123,11 @@ class Run:
 
     def hold_to_rules(self) -> None:
         from edgekit.exporters.tensorrt_rules import breaches
+        from edgekit.target import FileRules
 
         if self.version.startswith("10.") and not {"--stronglyTyped", "--int8"} & self.flags.keys():
             raise TrtError("[TRT] Error Code 4: API Usage Error (int8 is not configured in the builder)")
-        if broken := breaches(self.source, opset=OPSET):
+        if broken := breaches(self.source, FileRules(runtime="tensorrt", opset=OPSET)):
             told = "\n".join(f"[TRT] ModelImporter.cpp: Invalid Node - {line}" for line in broken[:2])
             raise TrtError(f"{told}\nFailed to parse onnx file\nEngine set up failed")
 

@@ -18,6 +18,7 @@ from edgekit.model import Event, Model, Source
 from edgekit.patterns import density
 from edgekit.quantizer.fold import folded_graph
 from edgekit.stages.sparsity import project
+from edgekit.target import load_target
 from edgekit.tfmot import process
 from edgekit.zoo import build
 
@@ -61,8 +62,8 @@ def test_sparse_tensors_hold_the_networks_own_weights(tmp_path: Path) -> None:
     pruned = ["branches.0.0.0", "branches.1.2.0", "last.0"]
     project(original.module, dict.fromkeys(pruned, "1:4"))
     sparse = original.after(EVENT, encoding="sparse")
-    content, notes = litert_file(sparse)
-    assert litert_file(sparse)[0] == content  # the same model, the same bytes
+    content, notes = litert_file(sparse, load_target("android"))
+    assert litert_file(sparse, load_target("android"))[0] == content  # the same model, the same bytes
     graph, path = read_graph(content), tmp_path / "model.tflite"
     path.write_bytes(content)
     assert sum(operator.kind == DENSIFY for operator in graph.operators) == len(pruned)

@@ -152,3 +152,44 @@ def test_a_scale_is_shared_by_the_first_in_the_graph() -> None:
     leaders = place(graph, rules("host")).leaders
     assert all(order[leader] <= order[node] for node, leader in leaders.items())
     assert all(isinstance(node, fx.Node) for node in leaders)
+
+
+class Mixed(nn.Module):
+    """A ReLU's result beside values that may be negative, and one beside its like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.other, self.alike = (nn.Conv2d(inputs, 4, 1) for inputs in (3, 4, 8))
+        self.last = nn.Conv2d(12, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 4, H, W)."""
+        first = self.stem(x).relu()
+        beside = torch.cat([first, self.other(first)], 1)
+        again = self.alike(beside).relu()
+        result: Tensor = self.last(torch.cat([again, F.relu6(again), again], 1))
+        return result
+
+
+def test_a_relu_whose_scale_reaches_below_zero_leaves_its_convolution_an_integer_of_its_own() -> None:
+    leaders, _ = placed(Mixed, rules("host"))
+    assert leaders["conv2d"] == "conv2d"  # the ReLU cannot be left out
+    assert leaders["relu"] == leaders["conv2d_1"] == leaders["cat"]
+    assert "conv2d_2" not in leaders  # all that share this scale are as the ReLU leaves them
+    without, _ = placed(Mixed, rules("host", fused_by_grid=False))
+    assert set(leaders) - set(without) == {"conv2d"}
+
+
+def test_a_relu6_does_not_share_what_reaches_above_six() -> None:
+    class Sixes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.last(torch.cat([F.relu6(self.one(x)), self.two(x).relu()], 1))
+            return result
+
+    leaders, _ = placed(Sixes, rules("host"))
+    assert "conv2d" in leaders
+    assert "conv2d_1" not in leaders

@@ -101,3 +101,9 @@ def test_a_grid_holds_zero_exactly_and_its_range_to_half_a_step(
     value = np.array([low + at * (high - low)])
     if high - low > 1e-20:
         assert abs(rounded(value, grid.scale, grid.zero_point) - value) <= grid.scale * 1.01
+
+
+def test_a_tensor_that_is_always_zero_has_a_grid_that_begins_there() -> None:
+    """As that of any other ReLU does: runtimes leave a ReLU out in front of it."""
+    assert scale_of(0.0, 0.0, symmetric=False) == ActivationScale(scale=1.0, zero_point=-128)
+    assert scale_of(0.0, 0.0, symmetric=True) == ActivationScale(scale=1.0, zero_point=0)

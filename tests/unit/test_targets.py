@@ -64,7 +64,7 @@ def test_a_device_s_figures_are_the_target_s_where_edgekit_drives_its_unit(
     monkeypatch.setattr(place, "open_device", lambda _: Local())
     goal = load_target(target)
     found = place.place_of(goal, "ssh://device")
-    assert goal.driven == (target not in {"intel-npu", "coral", "iphone"})
+    assert goal.driven == (target not in {"intel-npu", "coral", "iphone", "microcontroller"})
     assert found.source == ("measured" if goal.driven else "proxy")
     assert found.runtime == (goal.runtime if goal.driven else goal.proxy_runtime)
 

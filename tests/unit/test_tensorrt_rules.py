@@ -10,11 +10,16 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgekit.exporters.tensorrt_rules import breaches
+from edgekit.target import FileRules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CHANNELS = 4
+
+
+def rules(opset: int = 19) -> FileRules:
+    return FileRules(runtime="tensorrt", opset=opset)
 
 
 def network() -> onnx.ModelProto:
@@ -137,8 +142,8 @@ def cut_off_activation(model: onnx.ModelProto) -> None:
 def test_a_file_by_the_rules_breaks_none(tmp_path: Path) -> None:
     onnx.checker.check_model(network(), full_check=True)
     onnx.save(network(), tmp_path / "model.onnx")
-    assert breaches(tmp_path / "model.onnx", opset=19) == []
-    assert breaches(tmp_path / "model.onnx", opset=18) == ["opset 19 is above 18"]
+    assert breaches(tmp_path / "model.onnx", rules(19)) == []
+    assert breaches(tmp_path / "model.onnx", rules(18)) == ["opset 19 is above 18"]
 
 
 def test_scales_are_followed_through_a_transpose(tmp_path: Path) -> None:
@@ -146,7 +151,7 @@ def test_scales_are_followed_through_a_transpose(tmp_path: Path) -> None:
     transposed(model, axis=0)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, tmp_path / "model.onnx")
-    assert breaches(tmp_path / "model.onnx", opset=19) == []
+    assert breaches(tmp_path / "model.onnx", rules(19)) == []
 
 
 @pytest.mark.parametrize(
@@ -176,4 +181,4 @@ def test_a_broken_rule_is_found_alone_and_named(change: Any, expected: str, tmp_
     model = network()
     change(model)
     onnx.save(model, tmp_path / "model.onnx")
-    assert breaches(tmp_path / "model.onnx", opset=19) == [expected]
+    assert breaches(tmp_path / "model.onnx", rules(19)) == [expected]

@@ -19,19 +19,20 @@ def by_parameter(channels: ChannelGraph) -> dict[str, list[Slot]]:
 
 
 def folded(values: Tensor, slots: Sequence[Slot]) -> Tensor:
-    """Float64, summed over the axes behind the last that these slots look at: a kernel's places, once for all slots."""
+    """Summed over the axes behind the last that these slots look at: a kernel's places, once for all slots."""
     behind = max(slot.axis for slot in slots) + 1
-    return (values.flatten(behind).sum(-1) if values.dim() > behind else values).double()
+    return values.flatten(behind).sum(-1) if values.dim() > behind else values
 
 
 def by_entry(values: Tensor, slot: Slot) -> Tensor:
     """(blocks, entries), float64: the sum of a parameter-shaped tensor over each entry of a slot's axis.
 
-    The blocks are those of axis 0 in a grouped convolution.
+    The blocks are those of axis 0 in a grouped convolution. Sums are taken in the tensor's own type: torch adds
+    pairwise, and a copy in float64 of all weights takes longer than all that is done with it.
     """
     blocks = values.reshape(len(slot.labels), -1, *values.shape[1:])
     others = [axis for axis in range(1, blocks.dim()) if axis != slot.axis + 1]
-    return (blocks.sum(others, dtype=torch.float64) if others else blocks.double()).cpu()
+    return (blocks.sum(others) if others else blocks).double().cpu()
 
 
 def zeros(channels: ChannelGraph) -> Tensor:

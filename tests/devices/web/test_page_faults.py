@@ -74,7 +74,7 @@ def test_a_tab_that_is_closed_ends_it(
     with visiting(onnx_int8) as visit:
         at_work(phone, visit)
         phone.close_tab()
-        with pytest.raises(MissingError, match="the page was closed|nothing was heard of the page for 8 s"):
+        with pytest.raises(MissingError, match=r"the page was closed|nothing was heard of the page for 8 s"):
             visit.result()
 
 

@@ -1,0 +1,150 @@
+"""Latency, size and quantizing time of what `int8.py` compared, with the goals that ours is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from int8_rows import OURS, RUNTIMES, Row, header, interval, rows_of, values_of
+
+NEAR, SECONDS = 1.03, 1.5
+"""Goals for ours: at most so many times the fastest rival's latency, and NNCF's seconds."""
+WORDS = ("faster", "within", "undecided", "slower", "fails")
+
+
+def latencies(rows: list[Row]) -> list[str]:
+    """p50, and ours against the fastest of the others in the same runtime, in pairs of blocks."""
+    every = [row for row in rows if row["kind"] == "latency"]
+    if not every:
+        return ["### Latency", "", "Not measured."]
+    threads = "/".join(map(str, values_of(every, "threads")))
+    said = (
+        f"p50 in ms at 224×224, {threads} thread{'s' * (threads != '1')}. Last: ours as a multiple of the fastest "
+        f"other file's, median over pairs of blocks with 95 %, and whether that is within {NEAR - 1:.0%}."
+    )
+    lines, verdicts = ["### Latency", "", said], []
+    for runtime, title in RUNTIMES.items():
+        own = [row for row in every if row["runtime"] == runtime]
+        names = values_of(own, "quantizer")
+        lines += header(title, *names, "ours / fastest", "")
+        for family in values_of(own, "family"):
+            cell = {row["quantizer"]: row for row in own if row["family"] == family}
+            entries = ["" if name not in cell else shown(cell[name]) for name in names]
+            ratio, word, rival = against_fastest(cell)
+            verdicts.append(word)
+            lines.append(
+                f"| {family} | {' | '.join(entries)} | {ratio} | {word}{f' ({rival})' * bool(rival)} |"
+            )
+    return [*lines, "", latency_verdict(verdicts), unsteady(rows_of(every))]
+
+
+def shown(row: Row) -> str:
+    return "fails" if "failed" in row else f"{row['p50_ms']:.2f}"
+
+
+def against_fastest(cell: Mapping[str, Row]) -> tuple[str, str, str]:
+    """Ours as a multiple, what that amounts to, and of whom; blocks of the same number are neighbours in time."""
+    if "blocks_ms" not in cell.get(OURS, {}):
+        return "", "fails", ""
+    rivals = {name: row for name, row in cell.items() if name != OURS and "blocks_ms" in row}
+    if not rivals:
+        return "", "within", ""
+    rival = min(rivals, key=lambda name: float(rivals[name]["p50_ms"]))
+    ratios = np.asarray(cell[OURS]["blocks_ms"]) / np.asarray(rivals[rival]["blocks_ms"])
+    low, high = interval([ratios], np.median)
+    word = "faster" if high < 1 else "within" if high <= NEAR else "slower" if low > NEAR else "undecided"
+    return f"{np.median(ratios):.2f} [{low:.2f}, {high:.2f}]", word, rival
+
+
+def latency_verdict(verdicts: list[str]) -> str:
+    counts = {word: verdicts.count(word) for word in WORDS}
+    near = "held" if counts["faster"] + counts["within"] == len(verdicts) else "missed"
+    most = "held" if counts["faster"] > len(verdicts) / 2 else "missed"
+    told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return (
+        f"Of {len(verdicts)} networks and runtimes: {told}. Within {NEAR - 1:.0%} of the fastest on every "
+        f"one: **{near}**; faster on most: **{most}**."
+    )
+
+
+def unsteady(rows: list[Row]) -> str:
+    shaky = sum(bool(row["unsteady"]) for row in rows)
+    return f"{shaky} of {len(rows)} measurements call themselves unsteady."
+
+
+def sizes(rows: list[Row]) -> list[str]:
+    """Of the largest pictures' networks, the first seed's."""
+    made = rows_of(rows, kind="file")
+    large = max((row["pixels"] for row in made), default=0)
+    made = [row for row in made if row["pixels"] == large and row["seed"] == min(values_of(made, "seed"))]
+    methods = values_of(made, "method")
+    lines = [
+        "### Size",
+        "",
+        f"kB of what the runtime opens, networks at {large}×{large}.",
+        *header("", *methods),
+    ]
+    for family in values_of(made, "family"):
+        own = {row["method"]: row["size_bytes"] for row in rows_of(made, family=family)}
+        entries = [f"{own[name] / 1000:,.0f}" if name in own else "" for name in methods]
+        lines.append(f"| {family} | {' | '.join(entries)} |")
+    return lines
+
+
+def times(rows: list[Row]) -> list[str]:
+    """From calibration to the written file; ours to OpenVINO against NNCF."""
+    made = rows_of(rows, kind="file")
+    methods = values_of(made, "method")
+    said = (
+        "Seconds from calibration to the written file, median over seeds. Ours starts from the PyTorch network and "
+        "exports it on the way, the others from a float file, which took what the `float-` columns say. Then ours for "
+        "OpenVINO as a multiple of NNCF's: of its own seconds; with the float export before it; of its processor time, "
+        "which says more where other work shared the machine."
+    )
+    titles = ("ours / NNCF", "with export", "processor time")
+    lines = ["### Time", "", said, *header("", "pixels", "samples", *methods, *titles)]
+    ratios = []
+    cells = dict.fromkeys((row["pixels"], row["family"], row["samples"]) for row in made)
+    for pixels, family, samples in sorted(cells):
+        own = rows_of(made, family=family, pixels=pixels, samples=samples)
+        spent = {name: typical(rows_of(own, method=name), "seconds") for name in methods}
+        entries = ["" if np.isnan(spent[name]) else f"{spent[name]:.1f}" for name in methods]
+        ratios.append(against_nncf(own))
+        entries += ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios[-1]]
+        lines.append(f"| {family} | {pixels} | {samples} | {' | '.join(entries)} |")
+    return [
+        *lines,
+        "",
+        *(time_verdict(title, own) for title, own in zip(titles, zip(*ratios, strict=True), strict=True)),
+    ]
+
+
+def typical(rows: list[Row], field: str) -> float:
+    return float(np.median([row[field] for row in rows])) if rows else float("nan")
+
+
+def against_nncf(rows: list[Row]) -> tuple[float, float, float]:
+    """Of its seconds, with the export that it starts from, of its processor time."""
+
+    def spent(method: str, field: str = "seconds") -> float:
+        return typical(rows_of(rows, method=method), field)
+
+    ours, theirs = spent("edgekit-intel-cpu"), spent("nncf-ir")
+    processor = "processor_seconds"
+    return (
+        ours / theirs,
+        ours / (theirs + spent("float-intel-cpu")),
+        spent("edgekit-intel-cpu", processor) / spent("nncf-ir", processor),
+    )
+
+
+def time_verdict(title: str, ratios: tuple[Any, ...]) -> str:
+    known = [ratio for ratio in ratios if not np.isnan(ratio)]
+    if not known:
+        return f"- {title}: nothing to compare"
+    near = sum(ratio <= SECONDS for ratio in known)
+    held = "held" if near == len(known) else "missed"
+    return (
+        f"- {title}: within {SECONDS}× on {near} of {len(known)}, median {np.median(known):.2f}×: **{held}**"
+    )

@@ -1,0 +1,103 @@
+"""The comparison of INT8 quantizers: what its tables conclude from rows."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.metrics import metric_of
+from edgekit.model import Task
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return load
+
+
+def latency(quantizer: str, *blocks: float) -> dict[str, Any]:
+    return {"quantizer": quantizer, "blocks_ms": blocks, "p50_ms": float(np.median(blocks))}
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"),
+    [
+        ((0.90, 0.91, 0.92, 0.91, 0.90), "faster"),
+        ((1.02, 1.00, 1.01, 1.02, 1.01), "within"),
+        ((1.00, 1.20, 0.90, 1.01, 1.10), "undecided"),
+        ((1.10, 1.12, 1.11, 1.10, 1.13), "slower"),
+    ],
+)
+def test_ours_is_held_against_the_fastest_other_file(
+    benchmark: Any, ours: tuple[float, ...], word: str
+) -> None:
+    cell = {
+        "edgekit": latency("edgekit", *ours),
+        "NNCF": latency("NNCF", 2, 2, 2, 2, 2),
+        "float bf16": latency("float bf16", 1, 1, 1, 1, 1),
+    }
+    _, found, rival = benchmark("int8_costs").against_fastest(cell)
+    assert (found, rival) == (word, "float bf16")
+
+
+def test_a_file_of_ours_that_fails_is_no_win(benchmark: Any) -> None:
+    costs = benchmark("int8_costs")
+    _, word, _ = costs.against_fastest({"edgekit": {"failed": "SIGSEGV"}, "NNCF": latency("NNCF", 1, 1)})
+    assert word == "fails"
+    assert "every one: **missed**" in costs.latency_verdict([word, "faster", "faster"])
+    assert "most: **held**" in costs.latency_verdict([word, "faster", "faster"])
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_tallies_add_up_to_the_metric(benchmark: Any, task: Task) -> None:
+    rng = np.random.default_rng(0)
+    size = (40, 10) if task == "classification" else (40, 1, 6, 6)
+    outputs = rng.standard_normal(size).astype(np.float32)
+    truth = rng.integers(0, 10, 40) if task == "classification" else rng.integers(0, 2, (40, 6, 6))
+
+    class Split:
+        targets = truth
+
+    found = benchmark("int8").tallies(task, outputs, Split)
+    expected = metric_of(task).score(outputs, truth).value
+    assert sum(found["hits"]) / sum(found["of"]) == pytest.approx(expected)
+
+
+def row(quantizer: str, hits: list[int], family: str = "net") -> dict[str, Any]:
+    where = {"kind": "accuracy", "family": family, "seed": 0, "pixels": 32, "runtime": "openvino"}
+    return {**where, "quantizer": quantizer, "accuracy": np.mean(hits), "hits": hits, "of": [1] * len(hits)}
+
+
+def test_losses_are_points_of_the_float_file(benchmark: Any) -> None:
+    table = benchmark("int8_table")
+    rows = [row("float f32", [1, 1, 1, 0]), row("edgekit", [1, 1, 0, 0])]
+    assert table.loss_entry(rows, "edgekit", "openvino", "net").startswith("+25.00 [")
+    assert table.loss_verdict(rows, "edgekit", "openvino").endswith("too few to tell")
+
+
+def test_the_goal_of_accuracy_is_missed_where_too_much_is_lost(benchmark: Any) -> None:
+    table = benchmark("int8_table")
+    names = [f"net{place}" for place in range(6)]
+    base = [row("float f32", [1] * 200, name) for name in names]
+    near = base + [row("edgekit", [1] * 199 + [1 - place % 2], name) for place, name in enumerate(names)]
+    far = base + [row("edgekit", [1] * 190 + [0] * 10, name) for name in names]
+    assert "**held**" in table.loss_verdict(near, "edgekit", "openvino")
+    assert "**missed**" in table.loss_verdict(far, "edgekit", "openvino")
+
+
+def test_what_failed_is_named(benchmark: Any) -> None:
+    wrong = {"kind": "accuracy", "family": "net", "seed": 1, "pixels": 32, "quantizer": "NNCF",
+             "runtime": "openvino", "failed": "SIGSEGV killed openvino"}  # fmt: skip
+    (line,) = [text for text in benchmark("int8_table").failures([wrong]) if text.startswith("-")]
+    assert line == "- net at 32×32, seed 1: NNCF, in OpenVINO: SIGSEGV killed openvino"
