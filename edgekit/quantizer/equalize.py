@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from edgekit.quantizer.graphs import operand, packet
-from edgekit.quantizer.placement import Placement, activation_name
+from edgekit.quantizer.placement import activation_name
 from edgekit.quantizer.simulate import Walk, along
 from edgekit.quantizer.weights import has_bias
 
 if TYPE_CHECKING:
     from torch import Tensor, fx
+
+    from edgekit.quantizer.scales import Calibration
 
 aten = torch.ops.aten
 
@@ -37,12 +39,13 @@ class Pair:
     readers: tuple[fx.Node, ...]
 
 
-def pairs_of(placement: Placement) -> list[Pair]:
+def pairs_of(calibration: Calibration) -> list[Pair]:
     """Where equalization changes nothing but the ranges; weights that are used twice stay out of it."""
     found = []
-    for node, axis in placement.channel_axes.items():
+    for node, axis in calibration.placement.channel_axes.items():
         readers = _readers(node)
-        if readers and all(map(_owns_its_weight, (node, *readers))):
+        parameters = [part for each in (node, *readers) for part in _parameters(each)]
+        if readers and all(map(calibration.owns, parameters)):
             found.append(Pair(node, axis, tuple(readers)))
     return found
 
@@ -99,9 +102,8 @@ def _weight(operator: fx.Node) -> str:
     return str(operand(operator, 1).target)
 
 
-def _owns_its_weight(operator: fx.Node) -> bool:
-    parts = [operand(operator, 1), *([operand(operator, 2)] if has_bias(operator) else [])]
-    return all(part.op == "get_attr" and len(part.users) == 1 for part in parts)
+def _parameters(operator: fx.Node) -> list[fx.Node]:
+    return [operand(operator, 1), *([operand(operator, 2)] if has_bias(operator) else [])]
 
 
 def _readers(node: fx.Node) -> list[fx.Node]:

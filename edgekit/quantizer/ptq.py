@@ -17,7 +17,7 @@ from edgekit.quantizer.samples import Samples
 from edgekit.quantizer.scales import Calibration, Choice
 from edgekit.quantizer.scaling import doubt_about
 from edgekit.quantizer.simulate import BATCH, Walk, outputs_of
-from edgekit.quantizer.writeback import with_folded
+from edgekit.quantizer.writeback import own_tensors, with_folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -137,7 +137,7 @@ class _Work:
     def __init__(self, model: Model, rules: Int8Rules, methods: Methods, told: Callable[[str], None]) -> None:
         self.model, self.methods, self.told = model, methods, told
         self.samples = Samples(model)
-        self.calibration = Calibration(folded_graph(model, any_batch=True), rules)
+        self.calibration = Calibration(folded_graph(model, any_batch=True), rules, own_tensors(model))
         self.kept: list[Tensor] = []
         self.trials: list[Trial] = []
         self.doubt: str | None = None
@@ -153,7 +153,7 @@ class _Work:
         self.wanted = outputs_of(Walk(calibration.graph), self.trial)
         choice = calibration.choose(seen, self.trial, self.wanted)
         best = _Found(choice, {}, {}, choice.decibels)
-        if methods.equalize and (pairs := pairs_of(calibration.placement)):
+        if methods.equalize and (pairs := pairs_of(calibration)):
             values = equalized(calibration.graph, pairs)
             choice = calibration.choose(
                 calibration.observe(images.split(BATCH), values), self.trial, self.wanted, values
@@ -172,7 +172,7 @@ class _Work:
         for images in filter(len, map(self.samples.take, batches)):
             room = max(0, _KEPT_BYTES // images[0].nbytes - kept)
             if room:
-                self.kept.append(images[:room])
+                self.kept.append(images[:room].clone())  # a caller may fill its array anew
                 kept += len(self.kept[-1])
             yield images
 

@@ -53,14 +53,14 @@ def reconstructed(
     found = dict(values)
     for node in graph.graph.nodes:
         wanted = exact.step(node)
-        mendable = node in placement.channel_axes and _owns(operand(node, 1))
+        mendable = node in placement.channel_axes and calibration.owns(operand(node, 1))
         if mendable:
             layer = _Mended(rough, node, tail_of(node, calibration.rules), wanted, exact)
             if steps.rounding_steps:
                 told(str(operand(node, 1).target).removesuffix(".weight"))
                 found |= layer.round(placement.channel_axes[node], steps)
         computed = rough.computed(node)
-        if mendable and steps.correct_bias and has_bias(node) and _owns(operand(node, 2)):
+        if mendable and steps.correct_bias and has_bias(node) and calibration.owns(operand(node, 2)):
             shift = layer.shift(computed)
             computed = computed + along(shift, layer.channels, computed.dim())
             found[str(operand(node, 2).target)] = rough.tensor(operand(node, 2)) + shift
@@ -68,11 +68,6 @@ def reconstructed(
         exact.leave(node)
         rough.leave(node)
     return found
-
-
-def _owns(parameter: fx.Node) -> bool:
-    """A layer that is used twice cannot be mended for one place."""
-    return len(parameter.users) == 1
 
 
 class _Mended:

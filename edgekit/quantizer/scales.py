@@ -16,7 +16,7 @@ from edgekit.quantizer.ranges import OBSERVERS, Histogram
 from edgekit.quantizer.simulate import Rounded, Walk, decibels, outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from torch import Tensor, fx
 
@@ -50,8 +50,15 @@ class Choice:
 class Calibration:
     """A folded graph, what a target's rules make an integer of it, and samples to try scales on."""
 
-    def __init__(self, graph: fx.GraphModule, rules: Int8Rules) -> None:
+    def __init__(self, graph: fx.GraphModule, rules: Int8Rules, own: Collection[str] | None = None) -> None:
         self.graph, self.rules, self.placement = graph, rules, place(graph, rules)
+        self.own = own
+        """The weights and biases that can be written back; all, if not said."""
+
+    def owns(self, parameter: fx.Node) -> bool:
+        """Whether a weight or bias may change: it can be written back, and no second operator reads it."""
+        known = self.own is None or parameter.target in self.own
+        return known and parameter.op == "get_attr" and len(parameter.users) == 1
 
     def observe(self, batches: Iterable[Tensor], values: Values | None = None) -> Histograms:
         """Count what every activation becomes, one histogram for all that share a scale.

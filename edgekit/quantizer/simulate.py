@@ -112,8 +112,9 @@ def along(values: Tensor, axis: int, dimensions: int) -> Tensor:
 
 
 def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
-    """The network's output for any number of pictures (n, C, H, W)."""
-    return torch.cat([walk.run(batch) for batch in images.split(BATCH)])
+    """The network's output, the first one of several, for any number of pictures (n, C, H, W)."""
+    found = (walk.run(batch) for batch in images.split(BATCH))
+    return torch.cat([each if isinstance(each, Tensor) else each[0] for each in found])
 
 
 def decibels(expected: Tensor, actual: Tensor) -> float:

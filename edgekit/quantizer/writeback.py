@@ -34,12 +34,30 @@ def with_folded(model: Model, values: Mapping[str, Tensor]) -> nn.Module:
         for layer, norm in behind.items():
             bias = values.get(f"{layer}.bias", folded.get_parameter(f"{layer}.bias"))
             weight = values.get(f"{layer}.weight", folded.get_parameter(f"{layer}.weight"))
-            module.get_parameter(f"{layer}.weight").copy_(weight)
+            _tensor(module, f"{layer}.weight").copy_(weight)
             _become_shift(module, layer, norm, bias)
         for name, value in values.items():
             if name.rpartition(".")[0] not in behind:
-                module.get_parameter(name).copy_(value)
+                _tensor(module, name).copy_(value)
     return module
+
+
+def own_tensors(model: Model) -> frozenset[str]:
+    """Names of the folded graph that `with_folded` can write to; constants of the network's code have none."""
+    module = model.module
+    tensors = (
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    )
+    shifts = (f"{layer}.bias" for layer in folded_batch_norms(model))
+    return frozenset((*(name for name, _ in tensors), *shifts))
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor:
+    owner, _, leaf = name.rpartition(".")
+    value = getattr(module.get_submodule(owner), leaf)
+    assert isinstance(value, torch.Tensor)
+    return value
 
 
 def _become_shift(module: nn.Module, layer: str, norm: FoldedNorm, bias: Tensor) -> None:

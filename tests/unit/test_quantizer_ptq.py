@@ -117,7 +117,7 @@ def test_each_tensor_gets_the_grid_that_its_readers_suffer_least_from() -> None:
 def test_equalization_changes_ranges_and_nothing_else() -> None:
     model, images = uneven(), torch.from_numpy(pictures(4))
     graph = folded_graph(model, any_batch=True)
-    pairs = pairs_of(place(graph, HOST))
+    pairs = pairs_of(Calibration(graph, HOST))
     names = {str(operand(pair.first, 1).target): len(pair.readers) for pair in pairs}
     assert names == {
         "stem.0.weight": 1,
@@ -140,10 +140,10 @@ def test_equalization_changes_ranges_and_nothing_else() -> None:
 def test_what_is_not_homogeneous_or_used_twice_is_not_equalized() -> None:
     for network, expected in ((Residual, {"features.1.conv.2.0.weight"}), (Twice, set())):
         graph = folded_graph(model_of(network), any_batch=True)
-        found = {str(operand(pair.first, 1).target) for pair in pairs_of(place(graph, HOST))}
+        found = {str(operand(pair.first, 1).target) for pair in pairs_of(Calibration(graph, HOST))}
         assert found <= expected, found
     graph = folded_graph(model_of(Gated), any_batch=True)
-    gated = {str(operand(pair.first, 1).target) for pair in pairs_of(place(graph, HOST))}
+    gated = {str(operand(pair.first, 1).target) for pair in pairs_of(Calibration(graph, HOST))}
     assert gated == {"squeeze.weight", "up.weight"}
 
 
