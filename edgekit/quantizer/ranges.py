@@ -110,4 +110,4 @@ OBSERVERS: dict[str, Callable[[Histogram, bool], ActivationScale]] = {
     "mse": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=2),
     "entropy": lambda seen, symmetric: entropy_scale(seen, symmetric=symmetric),
 }
-"""By name; docs/int8.md says which others won nowhere."""
+"""By name; docs/int8.md says which others were tried."""
