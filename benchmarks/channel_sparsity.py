@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from marks import write_between
 from prune_criteria import Said, Subject, opened
 
 from edgekit.data.batching import batches
@@ -41,7 +42,6 @@ WAYS: Mapping[str, SparsifyOptions | RecoverOptions | None] = {
         kind="sparsify", pattern="channel", penalty="batch-norm", epochs=EPOCHS, learning_rate=RATE
     ),
 }
-BEGIN, END = "<!-- channel-sparsity -->", "<!-- /channel-sparsity -->"
 STEPS = 12
 
 
@@ -123,8 +123,7 @@ def main(
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     if write:
         text = "\n".join(table(rows))
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_between(page, "channel-sparsity", text)
         print(text)
         return
     done = {(row["family"], row["seed"]) for row in rows}

@@ -97,10 +97,10 @@ def times(rows: list[Row]) -> list[str]:
     made = rows_of(rows, kind="file")
     methods = values_of(made, "method")
     said = (
-        "Seconds from calibration to the written file, median over seeds. Ours starts from the PyTorch network and "
-        "exports it on the way, the others from a float file, which took what the `float-` columns say. Then ours for "
-        "OpenVINO as a multiple of NNCF's: of its own seconds; with the float export before it; of its processor time, "
-        "which says more where other work shared the machine."
+        "Seconds from calibration to the written file, in brackets of all threads' processor time, medians over "
+        "seeds. Ours starts from the PyTorch network and exports it on the way, the others from a float file, which "
+        "took what the `float-` columns say. Then ours for OpenVINO as a multiple of NNCF's: of its own seconds; with "
+        "the float export before it; of its processor time, for where other work shared the machine."
     )
     titles = ("ours / NNCF", "with export", "processor time")
     lines = ["### Time", "", said, *header("", "pixels", "samples", *methods, *titles)]
@@ -108,16 +108,24 @@ def times(rows: list[Row]) -> list[str]:
     cells = dict.fromkeys((row["pixels"], row["family"], row["samples"]) for row in made)
     for pixels, family, samples in sorted(cells):
         own = rows_of(made, family=family, pixels=pixels, samples=samples)
-        spent = {name: typical(rows_of(own, method=name), "seconds") for name in methods}
-        entries = ["" if np.isnan(spent[name]) else f"{spent[name]:.1f}" for name in methods]
+        entries = [spent(rows_of(own, method=name)) for name in methods]
         ratios.append(against_nncf(own))
         entries += ["" if np.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios[-1]]
         lines.append(f"| {family} | {pixels} | {samples} | {' | '.join(entries)} |")
+    if not ratios:
+        return [*lines, "", "No file was made."]
     return [
         *lines,
         "",
         *(time_verdict(title, own) for title, own in zip(titles, zip(*ratios, strict=True), strict=True)),
     ]
+
+
+def spent(rows: list[Row]) -> str:
+    """`wall (processor)`."""
+    if not rows:
+        return ""
+    return f"{typical(rows, 'seconds'):.1f} ({typical(rows, 'processor_seconds'):.1f})"
 
 
 def typical(rows: list[Row], field: str) -> float:
@@ -126,17 +134,10 @@ def typical(rows: list[Row], field: str) -> float:
 
 def against_nncf(rows: list[Row]) -> tuple[float, float, float]:
     """Of its seconds, with the export that it starts from, of its processor time."""
-
-    def spent(method: str, field: str = "seconds") -> float:
-        return typical(rows_of(rows, method=method), field)
-
-    ours, theirs = spent("edgekit-intel-cpu"), spent("nncf-ir")
-    processor = "processor_seconds"
-    return (
-        ours / theirs,
-        ours / (theirs + spent("float-intel-cpu")),
-        spent("edgekit-intel-cpu", processor) / spent("nncf-ir", processor),
-    )
+    methods = ("edgekit-intel-cpu", "nncf-ir", "float-intel-cpu")
+    ours, theirs, export = (typical(rows_of(rows, method=name), "seconds") for name in methods)
+    worked, they_worked, _ = (typical(rows_of(rows, method=name), "processor_seconds") for name in methods)
+    return ours / theirs, ours / (theirs + export), worked / they_worked
 
 
 def time_verdict(title: str, ratios: tuple[Any, ...]) -> str:

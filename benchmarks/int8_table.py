@@ -15,8 +15,8 @@ import numpy as np
 import typer
 from int8_costs import latencies, sizes, times
 from int8_rows import FLOAT, OURS, RUNTIMES, Row, Samples, header, interval, rows_of, values_of
+from marks import write_between
 
-BEGIN, END = "<!-- int8 -->", "<!-- /int8 -->"
 LOSS, LOSS_END = 0.5, 1.5
 """Goals for ours: points lost on average, and at the interval's end."""
 FEW = 5
@@ -34,13 +34,8 @@ def main(
     parts = (accuracies, latencies, sizes, times, failures)
     text = "\n".join(line for part in parts for line in (*part(rows), ""))
     print(text)
-    if not write:
-        return
-    before, mark, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise SystemExit(f"{page} has no marks {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    if write:
+        write_between(page, "int8", text)
 
 
 def accuracies(rows: list[Row]) -> list[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from marks import write_between
 
 from edgekit.units import human_bytes, human_count, human_seconds
 
-BEGIN, END = "<!-- matrix -->", "<!-- /matrix -->"
 HEAD = (
     "| network | target | accuracy, test | MACs | size | p50, 1 thread | ships |",
     "|---|---|---|---|---|---|---|",
@@ -52,11 +52,7 @@ def main(
     spent = sum(step["seconds"] for report in reports for step in report["steps"])
     said = f"{len(reports)} runs, {human_seconds(spent)} of work in all, two at a time on two cores."
     table = "\n".join(("", said, "", *HEAD, *map(row, reports), ""))
-    before, mark, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise SystemExit(f"{readme} has no marks {BEGIN} … {END}")
-    readme.write_text(f"{before}{BEGIN}{table}{END}{after}")
+    write_between(readme, "matrix", table)
     print(table)
 
 

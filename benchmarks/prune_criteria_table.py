@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
+from marks import write_between
 from scipy.stats import bootstrap
 
 Row = dict[str, Any]
@@ -21,7 +22,6 @@ Cell = tuple[str, float]
 """A family, and the share of its MACs that is left."""
 THEIRS = "torch-pruning"
 WEIGHTS_ALONE = ("l1 ", "l2 ", "batch-norm-scale ")
-BEGIN, END = "<!-- prune-criteria -->", "<!-- /prune-criteria -->"
 MARGIN = 1.0
 """Points: a family's mean may fall so far short."""
 
@@ -33,11 +33,7 @@ def main(
     """Write the tables between their marks in the page, and print them."""
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     text = "\n".join((*accuracies(rows), "", *comparisons(rows, best_of(rows)), ""))
-    before, mark, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise SystemExit(f"{page} has no marks {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    write_between(page, "prune-criteria", text)
     print(text)
 
 

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from marks import write_between
 from prune_criteria_table import Row, interval
 
-BEGIN, END = "<!-- recovery -->", "<!-- /recovery -->"
 DEFAULT = "default"
 
 
@@ -25,13 +25,8 @@ def main(
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     text = "\n".join((*accuracies(rows), "", *comparisons(rows), ""))
     print(text)
-    if not write:
-        return
-    before, mark, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise SystemExit(f"{page} has no marks {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+    if write:
+        write_between(page, "recovery", text)
 
 
 def ways_of(rows: Sequence[Row]) -> list[str]:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from marks import write_between
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,7 +35,6 @@ from edgekit.stages.training import Training, outputs, recalibrate, score, train
 
 SEEDS = (0, 1, 2)
 SIZE = 32
-BEGIN, END = "<!-- sampling-free -->", "<!-- /sampling-free -->"
 ORDER = ("sparse 3×3", "sparse big kernels", "dilated", "strided")
 """As the finding ranks them."""
 MARGIN_STRIDED = 3.0
@@ -182,8 +182,7 @@ def main(
     text = "\n".join(table(rows))
     print(text)
     if write:
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_between(page, "sampling-free", text)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from marks import write_between
 from prune_criteria import Said, Subject, opened
 from scipy.stats import bootstrap
 from torch import nn
@@ -47,7 +48,6 @@ METHODS: Mapping[str, dict[str, str]] = {
     "N:M, while training": {"pattern": "N:M", "schedule": "polynomial"},
     "kernel-4, while training": {"pattern": "kernel-4", "schedule": "polynomial"},
 }
-BEGIN, END = "<!-- sparsity -->", "<!-- /sparsity -->"
 
 
 def options_of(method: str, share: float) -> SparsifyOptions | None:
@@ -193,8 +193,7 @@ def main(
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     if write:
         text = "\n".join((*table([row for row in rows if "failed" not in row]), *failures(rows)))
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_between(page, "sparsity", text)
         print(text)
         return
     done = {(row["family"], row["seed"], row["method"], row["share"]) for row in rows}

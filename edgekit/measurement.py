@@ -9,6 +9,9 @@ import numpy as np
 
 from edgekit.frozen import Frozen
 
+SLOWER = 1.02
+"""A ratio of medians up to this is noise on a shared machine."""
+
 
 class Executed(Frozen):
     """What a runtime really ran, asked of the runtime after compilation."""

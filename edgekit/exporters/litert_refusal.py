@@ -42,9 +42,9 @@ def refuse_untaken(graph: Graph, nodes: Mapping[str, fx.Node], target: Target) -
     `nodes` are those of the PyTorch graph that the file was made from, by name.
     """
     if target.integer_only and (found := float_operators(graph)):
-        raise _error(graph, found, nodes, target, "computes in float")
+        raise _error(graph, found, nodes, target, "takes integers alone, and float is computed in")
     if not target.other_operators and (found := untaken(graph, target.operators)):
-        raise _error(graph, found, nodes, target, "is none of its operators")
+        raise _error(graph, found, nodes, target, "does not have the operator of")
 
 
 def left_elsewhere(graph: Graph, nodes: Mapping[str, fx.Node], target: Target) -> list[str]:
@@ -63,10 +63,10 @@ def _error(
     first, *others = dict.fromkeys(
         f"{_module(graph, operator, nodes)} ({operator.kind})" for operator in found
     )
-    more = f"; so do {len(others)} more" if others else ""
+    more = f" and {len(others)} more" if others else ""
     node = _node(graph, next(iter(found)), nodes)
     return InputError(
-        f"{target.id} takes integers alone, and {first} {why}{more}",
+        f"{target.id} {why} {first}{more}",
         hint=f"the nearest that it takes: {_nearest(node, target)}",
     )
 
@@ -88,9 +88,10 @@ def _node(graph: Graph, operator: Operator, nodes: Mapping[str, fx.Node]) -> fx.
         for index in each.inputs:
             readers.setdefault(index, []).append(each)
     waiting = [operator]
-    for each in waiting:  # grows as it is read; operators lie in order, so it ends
+    for each in waiting:  # grows as it is read
         named = (nodes.get(node_of(graph.tensors[index].name)) for index in each.outputs)
         if (found := next((node for node in named if node is not None), None)) is not None:
             return found
-        waiting.extend(reader for index in each.outputs for reader in readers.get(index, []))
+        following = (reader for index in each.outputs for reader in readers.get(index, []))
+        waiting.extend(reader for reader in following if reader not in waiting)
     return None

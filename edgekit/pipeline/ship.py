@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from edgekit.errors import BudgetError
 from edgekit.files import new_folder
+from edgekit.measurement import SLOWER
 from edgekit.metrics import Score
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.bundling import bundle_run
@@ -17,7 +18,7 @@ from edgekit.pipeline.layer_times import times_of
 from edgekit.pipeline.proof import check_sparsity, prove
 from edgekit.pipeline.rows import latency, step_row, val_others
 from edgekit.pipeline.summary import summarize
-from edgekit.pipeline.verdict import SLOWER, Verdict
+from edgekit.pipeline.verdict import Verdict
 from edgekit.report import Report, Step
 from edgekit.report_html import write_page
 from edgekit.stages.training import outputs, score

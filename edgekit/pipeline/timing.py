@@ -19,17 +19,18 @@ from edgekit.pipeline.place import int8_options
 
 
 class Timings:
-    """Files are made in a folder of the stage's, by number."""
+    """A model's file is made once, in a folder of the stage's, by number."""
 
     def __init__(self, assessor: assess.Assessor, name: str) -> None:
         self._assessor, self._name = assessor, name
+        self._made: dict[Model, list[Candidate]] = {}
 
     def layers(self, model: Model) -> Mapping[str, float]:
         """Of the file in the precision that takes least time; what computes several layers counts for each."""
         assessor = self._assessor
         known = cost(model.module, model.input_shape).layers
         found: list[Mapping[str, float]] = []
-        for candidate in self._candidates(model, "layers"):
+        for candidate in self._candidates(model):
             times = layer_times(
                 candidate,
                 assessor.place.device,
@@ -44,7 +45,7 @@ class Timings:
 
     def medians(self, models: Sequence[Model]) -> list[float | None]:
         """Milliseconds, each model in its fastest precision; None where none of them ran."""
-        own = [self._candidates(model, f"{place}") for place, model in enumerate(models)]
+        own = [self._candidates(model) for model in models]
         assessor = self._assessor
         measured = compare(
             [candidate for each in own for candidate in each],
@@ -61,8 +62,13 @@ class Timings:
             medians.append(min(times, default=None))
         return medians
 
-    def _candidates(self, model: Model, name: str) -> list[Candidate]:
+    def _candidates(self, model: Model) -> list[Candidate]:
         """None for a model that cannot be exported so."""
+        if model not in self._made:
+            self._made[model] = self._new(model, str(len(self._made)))
+        return self._made[model]
+
+    def _new(self, model: Model, name: str) -> list[Candidate]:
         assessor = self._assessor
         runtime = assessor.place.runtime
         try:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgekit.measurement import SLOWER
 from edgekit.recipe import Gain
-
-SLOWER = 1.02
-"""A ratio of medians up to this is noise on a shared machine."""
 
 OPEN, SETTLED = "recovery decides", "won back by recovery"
 """How the reason of a provisional stage ends, before and after it was found within the budget."""

@@ -10,10 +10,10 @@ from torch import fx
 
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.fold import folded_graph
-from edgekit.quantizer.graphs import operand, tensor_of
+from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.placement import origin, place
 from edgekit.quantizer.reference import decision_of
-from edgekit.quantizer.weights import integers, scales_in
+from edgekit.quantizer.weights import rounded_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -67,10 +67,7 @@ def sensitivity(model: Model, images: Array) -> dict[str, float]:
     with torch.inference_mode():
         expected = _first(graph(inputs)).numpy()
         for node, axis in placement.channel_axes.items():
-            scales = scales_in(graph, node, axis, quantization.activations)
-            weight = tensor_of(graph, operand(node, 1))
-            shape = [-1 if dimension == axis else 1 for dimension in range(weight.dim())]
-            rounded = integers(weight, scales, axis) * scales.view(shape)
+            rounded = rounded_in(graph, node, axis, quantization.activations)
             grid = quantization.activations[origin(operand(node, 0)).name]
             alone = _Alone(graph, node, grid, rounded).run(inputs)
             found[node.name] = sqnr_db(expected, _first(alone).numpy())

@@ -12,7 +12,7 @@ from edgekit.quantizer.graphs import operand, rename_tensor, set_tensor, tensor_
 from edgekit.quantizer.placement import Placement, place
 from edgekit.quantizer.quantizer import Decided, Int8Quantizer
 from edgekit.quantizer.quiet import quiet_torch
-from edgekit.quantizer.weights import integers, scales_in
+from edgekit.quantizer.weights import rounded_in
 
 if TYPE_CHECKING:
     from torch import fx
@@ -53,10 +53,8 @@ def rounded_float_graph(model: Model) -> fx.GraphModule:
     placement = place(graph, quantization.rules, quantization.float_operators)
     check_scales(model, placement, quantization)
     for node, axis in placement.channel_axes.items():
-        weight = tensor_of(graph, operand(node, 1))
-        scales = scales_in(graph, node, axis, quantization.activations)
-        shape = [-1 if dimension == axis else 1 for dimension in range(weight.dim())]
-        set_tensor(graph, str(operand(node, 1).target), integers(weight, scales, axis) * scales.view(shape))
+        rounded = rounded_in(graph, node, axis, quantization.activations)
+        set_tensor(graph, str(operand(node, 1).target), rounded)
     return graph
 
 

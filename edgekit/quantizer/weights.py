@@ -90,6 +90,15 @@ def highest_scale(operator: fx.Node, activations: Mapping[str, ActivationScale])
     return activations[results[0].name].scale / activations[origin(operand(operator, 0)).name].scale
 
 
+def rounded_in(
+    graph: fx.GraphModule, operator: fx.Node, axis: int, activations: Mapping[str, ActivationScale]
+) -> Tensor:
+    """The weight of an operator of a folded graph as the values that its integers stand for."""
+    weight, scales = tensor_of(graph, operand(operator, 1)), scales_in(graph, operator, axis, activations)
+    shape = [-1 if dimension == axis else 1 for dimension in range(weight.dim())]
+    return integers(weight, scales, axis) * scales.view(shape)
+
+
 def integers(weight: Tensor, scales: Tensor, axis: int) -> Tensor:
     """The int8 weights, by the very operator that the converted graph quantizes them with."""
     zeros = torch.zeros_like(scales, dtype=torch.int64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgekit.measurement import SLOWER
 from edgekit.model import Event, Model
 from edgekit.quantizer.mixed import integer_layers, sensitivity, with_floats
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 GAINS = (1.0, 0.9)
 """An operator whose time in INT8 is over this share of its time in float goes back, in one candidate each."""
-NOISE = 1.02
-"""A ratio of medians up to this is none on a shared machine."""
 LOOKS = 16
 """Pictures that an operator's cost is taken on."""
 MOST = 0.25
@@ -52,7 +51,7 @@ def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Mode
         },
     }
     ranked = sorted((time, place) for place, time in enumerate(times) if time is not None)
-    if whole is not None and (not ranked or NOISE * ranked[0][0] >= whole):
+    if whole is not None and (not ranked or SLOWER * ranked[0][0] >= whole):
         return int8.after(_event(int8, layers, (), "none was faster with operators in float", told))
     chosen = candidates[ranked[0][1]]
     if not _is_good_enough(chosen, int8, context):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from exporting import exported, quantized
+from exporting import answers, exported, quantized
 from small_networks import Gated, Residual, Shuffled
 
 from edgekit.exporters import integer_counts
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.mixed import integer_layers, with_floats
-from edgekit.runtimes import find
 from edgekit.target import load_target
 
 if TYPE_CHECKING:
@@ -34,10 +31,7 @@ def test_mixed_files_compute_what_the_mixed_network_does(
     mixed = with_floats(whole, floats)
     artifact = exported(mixed, target, tmp_path)
     images, expected = artifact.parity()
-    runtime = importlib.import_module(f"edgekit.runtimes.{find(load_target(target).runtime).file.stem}")
-    session = runtime.Session(str(artifact.model_path), 1, {})
-    found = np.concatenate([session.run(image[None]) for image in images])
-    assert sqnr_db(expected, found) >= 30
+    assert sqnr_db(expected, answers(artifact, load_target(target).runtime, images)) >= 30
     counts = integer_counts(artifact)
     assert counts.integer == len(layers) - len(floats)
     assert counts.weighted == len(layers)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from exporting import exported, quantized
+from exporting import answers, exported, quantized
 from torch import nn
 
 from edgekit.exporters import integer_counts
 from edgekit.exporters.rules import breaches
 from edgekit.parity import sqnr_db
-from edgekit.runtimes import find
 from edgekit.target import list_targets, load_target
 from edgekit.zoo import ghostnet, ghostnetv2, mobilenetv1, shufflenetv1, shufflenetv2, shufflenetv2_authors
 from edgekit.zoo.layers import conv_norm_act
@@ -87,9 +84,6 @@ def test_int8_files_compute_what_the_quantized_network_does(
     assert artifact.manifest.int8_rules == rules
     assert breaches(artifact.model_path, rules) == []
     images, expected = artifact.parity()
-    runtime = importlib.import_module(f"edgekit.runtimes.{find(load_target(target).proxy_runtime).file.stem}")
-    session = runtime.Session(str(artifact.model_path), 1, {})
-    found = np.concatenate([session.run(image[None]) for image in images])
-    assert sqnr_db(expected, found) >= 30
+    assert sqnr_db(expected, answers(artifact, load_target(target).proxy_runtime, images)) >= 30
     counts = integer_counts(artifact)
     assert counts.integer == counts.weighted > 0

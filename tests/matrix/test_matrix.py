@@ -17,7 +17,7 @@ from edgekit.zoo.entries import CATALOGUE, ENTRIES
 
 RUNS = Path("runs") / "matrix"
 TARGETS = ("android", "host", "intel-cpu", "jetson-orin-nano", "raspberry-pi-5")
-"""One or two for each format; the other targets get the same files."""
+"""One or two for each format; the other targets get the same files, but for those that take integers alone."""
 ENOUGH_DB = 25
 LEARNT = {"classification": 0.9, "segmentation": 0.8}
 """What a baseline must reach for its table to mean anything."""

@@ -5,15 +5,18 @@ Tests run the script to see that another process writes the same bytes, and prin
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from small_networks import Residual, model_of, pictures
+import numpy as np
+from small_networks import Array, Residual, model_of, pictures
 
 from edgekit.exporters import export
 from edgekit.quantizer.calibrate import calibrate
+from edgekit.runtimes import find
 from edgekit.target import load_target
 
 if TYPE_CHECKING:
@@ -35,6 +38,13 @@ def exported(model: Model, target: str, folder: Path) -> ArtifactFolder:
     """The model's artifact for a target, with eight known pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     return export(model, load_target(target), folder, pictures(8, seed=1))
+
+
+def answers(artifact: ArtifactFolder, runtime: str, images: Array) -> Array:
+    """What a file gives for pictures (n, C, H, W), one by one, on one thread."""
+    module = importlib.import_module(f"edgekit.runtimes.{find(runtime).file.stem}")
+    session = module.Session(str(artifact.model_path), 1, {})
+    return np.concatenate([session.run(image[None]) for image in images])
 
 
 if __name__ == "__main__":

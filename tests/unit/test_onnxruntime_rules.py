@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
+from qdq_files import CHANNELS, add, by_name, model_of
 
+from edgekit.errors import InputError
 from edgekit.exporters.onnxruntime_rules import breaches
+from edgekit.exporters.rules import refuse_broken, title
 from edgekit.target import FileRules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CHANNELS = 4
 RULES = FileRules(runtime="onnxruntime")
 
 
@@ -53,23 +55,7 @@ def network() -> onnx.ModelProto:
         "fc.weight": rng.integers(-127, 128, (CHANNELS, 2 * CHANNELS)).astype(np.int8),
         "bias": rng.normal(size=CHANNELS).astype(np.float32),
     }
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, (1, CHANNELS, 8, 8))],
-        [helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, (1, CHANNELS))],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
-
-
-def by_name(model: onnx.ModelProto, name: str) -> Any:
-    return next(node for node in model.graph.node if node.name == name)
-
-
-def add(model: onnx.ModelProto, name: str, value: Any) -> str:
-    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-    return name
+    return model_of(nodes, constants)
 
 
 def point(model: onnx.ModelProto, operators: tuple[str, ...], place: int, value: Any) -> None:
@@ -219,3 +205,18 @@ def test_a_broken_rule_is_found_alone_and_named(change: Any, expected: str, tmp_
     onnx.save(model, tmp_path / "model.onnx")
     wanted = [expected.format(name) for name in FIRST] if "{}" in expected else [expected]
     assert breaches(tmp_path / "model.onnx", RULES) == wanted
+
+
+def test_a_file_with_many_breaches_is_refused_by_the_first_three(tmp_path: Path) -> None:
+    model = network()
+    for change in (signed, shifted_weight, float_result, half_joined):
+        change(model)
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(InputError) as caught:
+        refuse_broken(tmp_path / "model.onnx", RULES)
+    told = caught.value.what.removeprefix(
+        "the INT8 file breaks the rules of ONNX Runtime's QDQ format on x86: "
+    ).split("; ")
+    assert told[2:] == ["conv: its weight's zero point is 3, not 0", "and 2 more"]
+    assert told[0].startswith("quantize: ")
+    assert title(RULES) == "ONNX Runtime's QDQ format on x86"

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper
+from qdq_files import CHANNELS, add, by_name, model_of
 
 from edgekit.exporters.tensorrt_rules import breaches
 from edgekit.target import FileRules
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CHANNELS = 4
 
 
 def rules(opset: int = 19) -> FileRules:
@@ -48,23 +47,7 @@ def network() -> onnx.ModelProto:
         "fc.weight": rng.integers(-127, 128, (CHANNELS, CHANNELS)).astype(np.int8),
         "bias": rng.normal(size=CHANNELS).astype(np.float32),
     }
-    graph = helper.make_graph(
-        nodes,
-        "network",
-        [helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, (1, CHANNELS, 8, 8))],
-        [helper.make_tensor_value_info("output", onnx.TensorProto.FLOAT, (1, CHANNELS))],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=10)
-
-
-def by_name(model: onnx.ModelProto, name: str) -> Any:
-    return next(node for node in model.graph.node if node.name == name)
-
-
-def add(model: onnx.ModelProto, name: str, value: Any) -> str:
-    model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
-    return name
+    return model_of(nodes, constants)
 
 
 def rescale(model: onnx.ModelProto, value: Any) -> None:
