@@ -94,6 +94,6 @@ class _Learning:
 
     def error(self, integer: Tensor) -> float:
         """What the layer's output is off by, squared and summed."""
-        pairs = zip(self.inputs.split(_BATCH), self.wanted.split(_BATCH), strict=True)
+        pairs = zip(torch.split(self.inputs, _BATCH), torch.split(self.wanted, _BATCH), strict=True)
         weight = integer * self.scales
         return sum(float((self.layer.compute(weight, some) - goal).square().sum()) for some, goal in pairs)

@@ -33,7 +33,7 @@ def nearest_at_readers(
     behind the activation function that the runtime computes along, so that what a ReLU cuts off counts for nothing.
     """
     readers = _Readers(calibration, options, values)
-    for batch in images.split(BATCH):
+    for batch in torch.split(images, BATCH):
         readers.run(batch)
     return {leader: min(found, key=found.__getitem__) for leader, found in readers.errors.items()}
 

@@ -126,7 +126,7 @@ def _keeps_channels(node: fx.Node) -> bool:
         (each.meta["val"].shape for each in (operand(node, 0), node)) if _has_shape(node) else ((), ())
     )
     if packet(node) is aten.mean:
-        return len(before) == 4 and sorted(d % 4 for d in node.args[1]) == [2, 3]  # type: ignore[union-attr,operator,misc]
+        return len(before) == 4 and sorted(d % 4 for d in node.args[1]) == [2, 3]  # type: ignore[union-attr,operator]
     if packet(node) in (aten.view, aten.reshape, aten.flatten):  # one value a channel: (N, C, 1, 1) → (N, C)
         return len(before) == 4 and tuple(before[2:]) == (1, 1) and len(after) == 2
     return False

@@ -156,7 +156,7 @@ class _Work:
         if methods.equalize and (pairs := pairs_of(calibration)):
             values = equalized(calibration.graph, pairs)
             choice = calibration.choose(
-                calibration.observe(images.split(BATCH), values), self.trial, self.wanted, values
+                calibration.observe(torch.split(images, BATCH), values), self.trial, self.wanted, values
             )
             best = self.better(_EQUALIZATION, best, _Found(choice, values, values, choice.decibels))
         if methods.correct_bias:

@@ -76,7 +76,7 @@ class _Mended:
     def __init__(self, rough: Rounded, node: fx.Node, tail: fx.Node, wanted: Tensor, exact: Walk) -> None:
         self.rough, self.node, self.tail, self.wanted = rough, node, tail, wanted
         args = () if tail is node else fx.node.map_arg(tail.args[1:], exact.env.__getitem__)
-        self.args: tuple[Any, ...] = tuple(args)  # type: ignore[arg-type]
+        self.args: tuple[Any, ...] = tuple(args)
         self.channels = wanted.dim() - 1 if packet(node) is torch.ops.aten.linear else 1
 
     def activated(self, value: Tensor) -> Tensor:

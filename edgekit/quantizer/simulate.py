@@ -43,7 +43,7 @@ class Walk(fx.Interpreter):
     def begin(self, images: Tensor) -> None:
         """Go back to the start, with these pictures (n, C, H, W)."""
         self.env: dict[fx.Node, Any] = {}
-        self.args_iter: Iterator[Any] = iter(self.module.graph.process_inputs(images))
+        self.args_iter: Iterator[Any] = iter(self.graph.process_inputs(images))
 
     def step(self, node: fx.Node) -> Any:
         """The node's value; to be asked for in the graph's order."""
@@ -113,7 +113,7 @@ def along(values: Tensor, axis: int, dimensions: int) -> Tensor:
 
 def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
     """The network's output, the first one of several, for any number of pictures (n, C, H, W)."""
-    found = (walk.run(batch) for batch in images.split(BATCH))
+    found = (walk.run(batch) for batch in torch.split(images, BATCH))
     return torch.cat([each if isinstance(each, Tensor) else each[0] for each in found])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,8 +131,7 @@ class Quantize:
         )
         module: nn.Module
         module, quantization = finish_qat(model, graph)
-        calibration = model.lineage[-1].details
-        event = _event(quantization, context, calibration)
+        event = _event(quantization, context, model.lineage[-1].details)
         return model.after(event, module=module, quantization=quantization)
 
 
@@ -167,7 +166,7 @@ def _details(found: Quantized) -> dict[str, Detail]:
     }
 
 
-def _event(quantization: Quantization, context: Context, details: dict[str, Detail]) -> Event:
+def _event(quantization: Quantization, context: Context, details: Mapping[str, Detail]) -> Event:
     random = " of random pictures: no claim about accuracy" if context.data.name == "random" else ""
     name = {"ptq": "PTQ", "adaround": "PTQ with AdaRound", "qat": "QAT"}[quantization.method]
     return Event(
