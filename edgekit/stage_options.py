@@ -212,9 +212,15 @@ class QuantizeOptions(Frozen):
     """INT8 by the target's rules; see `stages/quantize.py`."""
 
     kind: Literal["quantize"]
-    method: Literal["auto", "ptq", "qat"] = "auto"
-    """`auto`: calibration alone, and quantization-aware training where that leaves the accuracy budget."""
+    method: Literal["auto", "ptq", "adaround", "qat"] = "auto"
+    """`auto`: calibration alone; where that leaves the accuracy budget AdaRound, and training where that does too."""
     calibration_samples: int = Field(default=256, ge=1)
+    equalize: bool = True
+    """Cross-layer equalization is tried; what is tried is kept where it brings the outputs nearer to the float ones."""
+    correct_bias: bool = True
+    """Bias correction is tried."""
+    adaround_steps: int = Field(default=300, ge=1)
+    """Of each layer's reconstruction."""
     qat_epochs: int = Field(default=3, ge=1)
     qat_learning_rate: float = Field(default=0.002, gt=0)
     batch_size: int = Field(default=64, ge=2)

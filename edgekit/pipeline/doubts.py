@@ -11,10 +11,13 @@ from edgekit.report import Parity, Step
 
 
 def doubts(assessor: Assessor, shipped: Assessment, steps: tuple[Step, ...], parity: Parity) -> Iterator[str]:
-    """The warnings of a run, about its data, its zeros, its widths, its latencies and its file, in this order."""
+    """The warnings of a run: about its data, zeros, widths, calibration, latencies and its file, in this order."""
     yield from _about_data(assessor.job, steps[0])
     yield from _about_sparsity(steps)
     yield from _about_widths(assessor.job, steps)
+    yield from (
+        f"{step.stage}: {doubt}" for step in steps if (doubt := step.details.get("calibration_doubt"))
+    )
     yield from _about_latency(assessor, shipped)
     if parity.sqnr_db < ENOUGH_DB:
         near = f"{parity.sqnr_db:.1f} dB from its network, under {ENOUGH_DB:g} dB"

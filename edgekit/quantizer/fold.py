@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,15 @@ _IDENTITIES = (aten.dropout, aten.feature_dropout, aten.alpha_dropout, aten.deta
 _BATCH_NORM = aten._native_batch_norm_legit_no_training.default  # eval mode
 
 
+@dataclass(frozen=True)
+class FoldedNorm:
+    """A batch norm that the graph has no operator for any more."""
+
+    name: str
+    """By which the network calls it."""
+    epsilon: float
+
+
 def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     """The network as an ATen graph with batch norm folded into the convolutions before it.
 
@@ -37,15 +47,18 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
     the network.
     """
     with quiet_torch():
-        graph = _folded(model, any_batch)
+        graph, _ = _folded(model, any_batch)
     with quiet_torch():
         return copy.deepcopy(graph)
 
 
 @lru_cache(maxsize=4)  # a model is asked for by the quantizer, by exporters and for proofs: seconds each time
-def _folded(model: Model, any_batch: bool) -> fx.GraphModule:
+def _folded(model: Model, any_batch: bool) -> tuple[fx.GraphModule, dict[str, FoldedNorm]]:
+    """The graph, and the layers that a batch norm was folded into."""
     graph = _exported(model, any_batch=any_batch)
     _drop_identities(graph)
+    norms = [node for node in graph.graph.nodes if node.target == _BATCH_NORM and _can_fold(node)]
+    folded = {_layer(operand(operand(norm, 0), 1)): _norm(norm) for norm in norms}
     _make_affine(graph)
     with quiet_torch():  # torchao speaks when it is imported
         from torchao.quantization.pt2e.utils import _fuse_conv_bn_, _fuse_linear_bn_
@@ -54,15 +67,19 @@ def _folded(model: Model, any_batch: bool) -> fx.GraphModule:
         _fuse_linear_bn_(graph)
     activate_before_pooling(graph)
     _tidy(graph)
-    return graph
+    return graph, folded
 
 
-def folded_batch_norms(model: Model) -> dict[str, str]:
-    """Layers that `folded_graph` folds a batch norm into → that norm, by the network's own names."""
-    norms = [node for node in _exported(model, any_batch=False).graph.nodes if node.target == _BATCH_NORM]
-    return {
-        _layer(operand(operand(norm, 0), 1)): _layer(operand(norm, 1)) for norm in norms if _can_fold(norm)
-    }
+def folded_batch_norms(model: Model) -> dict[str, FoldedNorm]:
+    """Layers that `folded_graph` folds a batch norm into → that norm, by the network's own names, in their order."""
+    _, folded = _folded(model, True)  # as `folded_graph` asks, so that it is exported once
+    return dict(folded)
+
+
+def _norm(batch_norm: fx.Node) -> FoldedNorm:
+    epsilon = batch_norm.args[6]
+    assert isinstance(epsilon, float)
+    return FoldedNorm(_layer(operand(batch_norm, 1)), epsilon)
 
 
 def _layer(parameter: fx.Node) -> str:

@@ -1,9 +1,9 @@
-"""What torchao puts on a graph's tensors for us: a histogram while calibrating, our own grids afterwards."""
+"""What sees a graph's tensors: a histogram while calibrating, and what torchao puts there for us afterwards."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,31 +12,24 @@ from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.ranges import BINS, Histogram
 from edgekit.quantizer.weights import HIGHEST, channel_scales
 
-if TYPE_CHECKING:
-    from edgekit.model import ActivationScale
-
 with quiet_torch():  # torchao speaks when it is imported
     from torchao.quantization.pt2e import FakeQuantizeBase, ObserverBase
 
 
-class HistogramObserver(ObserverBase):  # type: ignore[misc]
+class HistogramObserver:
     """Counts an activation's values in one pass: where they outgrow the limit, it doubles and bins merge.
 
-    Unlike in torchao's, no count is ever spread over bins by interpolation: the order of batches changes
-    nothing. A limit of infinity says that values were not finite. Once it has a `grid`, it rounds instead.
+    No count is ever spread over bins by interpolation: the order of batches changes nothing. A limit of infinity
+    says that values were not finite.
     """
 
-    def __init__(self, dtype: torch.dtype, **_: Any) -> None:
-        super().__init__(dtype=dtype)
+    def __init__(self) -> None:
         self.counts = torch.zeros(BINS, dtype=torch.float64)
         self.limit = 2.0**-20
         self.low, self.high = math.inf, -math.inf
-        self.grid: ActivationScale | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Count, and hand on unchanged; or round."""
-        if self.grid is not None:
-            return torch.fake_quantize_per_tensor_affine(x, self.grid.scale, self.grid.zero_point, -128, 127)
+    def see(self, x: Tensor) -> None:
+        """Count the values of one batch."""
         values = x.detach().float().cpu()
         low, high = (float(end) for end in torch.aminmax(values))
         if not math.isfinite(high - low):
@@ -48,15 +41,10 @@ class HistogramObserver(ObserverBase):  # type: ignore[misc]
             self.counts.zero_()[BINS // 4 : BINS // 4 * 3] = merged
         if math.isfinite(self.limit):
             self.counts += torch.histc(values, BINS, -self.limit, self.limit).double()
-        return x
 
     def histogram(self) -> Histogram:
         """What was seen so far."""
         return Histogram(self.counts.numpy(), self.limit, self.low, self.high)
-
-    def calculate_qparams(self) -> tuple[Tensor, Tensor]:
-        """Not asked for: the graph that is converted is another one, and has the scales already."""
-        raise NotImplementedError
 
 
 class PerChannelGrid(ObserverBase):  # type: ignore[misc]

@@ -63,7 +63,7 @@ def place(graph: fx.GraphModule, rules: Int8Rules, floats: Collection[str] = ())
 
 def origin(node: fx.Node) -> fx.Node:
     """The operator that computed a tensor's values, seen through what only moves them."""
-    while packet(node) in _MOVEMENT or _pads_with_zeros(node):
+    while moves_values(node):
         node = operand(node, 0)
     return node
 
@@ -75,6 +75,17 @@ def activation_name(node: fx.Node) -> str:
         bounds = (*node.args[1:3], None)[:2] if len(node.args) > 1 else (-1.0, 1.0)
         return "relu" if bounds == (0, None) else "relu6" if bounds == (0, 6) else "clamp"
     return "relu" if name == "clamp_min" and node.args[1] == 0 else name
+
+
+def tail_of(node: fx.Node, rules: Int8Rules) -> fx.Node:
+    """The activation that the runtime computes inside this operator, or the operator itself."""
+    (user, *others) = node.users or (node,)
+    return user if not others and activation_name(user) in rules.fused_activations else node
+
+
+def moves_values(node: fx.Node) -> bool:
+    """What comes out went in, or is zero."""
+    return packet(node) in _MOVEMENT or _pads_with_zeros(node)
 
 
 class _Planner:
@@ -152,11 +163,9 @@ class _Planner:
 
     def tail(self, node: fx.Node) -> fx.Node:
         """The activation that the runtime computes inside this operator, or the operator itself."""
-        (user, *others) = node.users or (node,)
-        if others or activation_name(user) not in self.rules.fused_activations:
-            return node
-        self.fused[user] = node
-        return user
+        if (tail := tail_of(node, self.rules)) is not node:
+            self.fused[tail] = node
+        return tail
 
     def part_from_wider_grids(self) -> None:
         """Q/DQ between an operator and an activation that shares its scale with values that it would cut."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
-import torch
 from torch import fx, nn
 
-from edgekit.quantizer.fold import folded_batch_norms, folded_graph
+from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.graphs import set_tensor
 from edgekit.quantizer.placement import place
 from edgekit.quantizer.quantizer import Int8Quantizer, Trained
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.reference import check_scales, decision_of
+from edgekit.quantizer.writeback import with_folded
 
 if TYPE_CHECKING:
     from edgekit.model import Model, Quantization
@@ -45,30 +44,6 @@ def prepare_qat(model: Model, rules: Int8Rules) -> fx.GraphModule:
 
 
 def finish_qat(model: Model, trained: fx.GraphModule) -> tuple[nn.Module, Quantization]:
-    """The network's own layers with the trained weights, in eval mode, and the scales they were trained for.
-
-    Where a batch norm was folded, its convolution takes the trained weights and it becomes an identity with
-    the trained bias: folding the result gives the trained weights again, to one rounding of float32.
-    """
-    module, norms = copy.deepcopy(model.module).eval(), folded_batch_norms(model)
-    with torch.no_grad():
-        for name, value in trained.named_parameters():
-            layer, _, leaf = name.rpartition(".")
-            if layer in norms and leaf == "bias":
-                _become_shift(module.get_submodule(norms[layer]), value)
-                if isinstance(own := module.get_submodule(layer).bias, nn.Parameter):
-                    own.zero_()
-            else:
-                module.get_parameter(name).copy_(value)
+    """The network's own layers with the trained weights, in eval mode, and the scales they were trained for."""
+    module = with_folded(model, dict(trained.named_parameters()))
     return module, decision_of(model).model_copy(update={"method": "qat"})
-
-
-def _become_shift(norm: nn.Module, bias: torch.Tensor) -> None:
-    """Mean 0, variance 1, and a gain that cancels the epsilon: only the bias is left."""
-    assert isinstance(norm, nn.modules.batchnorm._BatchNorm)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1)
-    norm.weight.fill_((1 + norm.eps) ** 0.5)
-    norm.bias.copy_(bias)

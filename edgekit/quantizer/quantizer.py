@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from edgekit.quantizer.graphs import operand
-from edgekit.quantizer.observers import HistogramObserver, PerChannelFakeQuantize, PerChannelGrid
-from edgekit.quantizer.placement import Placement, origin, place
+from edgekit.quantizer.observers import PerChannelFakeQuantize, PerChannelGrid
+from edgekit.quantizer.placement import Placement, place
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.weights import HIGHEST, highest_scale, scales_in
 
@@ -19,7 +19,6 @@ with quiet_torch():
         QuantizationSpec,
         QuantizationSpecBase,
         Quantizer,
-        SharedQuantizationSpec,
     )
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
@@ -50,21 +49,6 @@ class Grids(Protocol):
     def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> QuantizationSpecBase | None:
         """For the weight of `operator`; None leaves it float."""
         ...
-
-
-class Observed:
-    """Calibration: histograms on activations, float weights."""
-
-    def activation(self, node: fx.Node, leader: fx.Node) -> QuantizationSpecBase | None:
-        """A histogram, one for all tensors that share a scale; values that only moved count once."""
-        if origin(node) is not node:
-            return None
-        if leader is not node:
-            return SharedQuantizationSpec(leader)
-        return QuantizationSpec(observer_or_fake_quant_ctr=HistogramObserver, **_ACTIVATION)
-
-    def weight(self, graph: fx.GraphModule, operator: fx.Node, axis: int) -> None:
-        """Weights need no calibration."""
 
 
 class Decided:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,39 @@ def closest_scale(seen: Histogram, *, symmetric: bool, exponent: float) -> Activ
     return scale_of(low, high, symmetric=False)
 
 
+def entropy_scale(seen: Histogram, *, symmetric: bool) -> ActivationScale:
+    """The scale that keeps most of the distribution: least Kullback-Leibler divergence of the rounded values'.
+
+    As TensorRT's calibrator does it (Migacz 2017, "8-bit Inference with TensorRT"): what the range cuts off counts as
+    its outermost value, and zeros, which every grid has, do not count. Both ends are drawn in together.
+    """
+    low, high = min(seen.low, 0.0), max(seen.high, 0.0)
+    filled = np.flatnonzero(seen.counts)
+    values = (filled + 0.5) * (2 * seen.limit / BINS) - seen.limit
+    others = np.abs(values) > seen.limit / BINS
+    counts, values = seen.counts[filled][others], values[others]
+    grids = [scale_of(low * shrink, high * shrink, symmetric=symmetric) for shrink in _SHRINKS]
+    if not len(values):
+        return grids[0]
+    return grids[int(np.argmin([_divergence(counts, values, grid) for grid in grids]))]
+
+
+def _divergence(counts: Array, values: Array, grid: ActivationScale) -> float:
+    integers = np.round(values / grid.scale) + grid.zero_point
+    inside = np.flatnonzero((integers >= -128) & (integers <= 127))
+    if not len(inside):
+        return math.inf
+    first, last = inside[0], inside[-1] + 1  # values are in order
+    reference = counts[first:last].copy()
+    reference[0] += counts[:first].sum()
+    reference[-1] += counts[last:].sum()
+    levels = integers[first:last].astype(np.int64) + 128
+    spread = np.bincount(levels, counts[first:last], 256) / np.maximum(np.bincount(levels, minlength=256), 1)
+    rounded = spread[levels]
+    share = reference / reference.sum()
+    return float(share @ np.log(share / (rounded / rounded.sum())))
+
+
 def scale_of(low: float, high: float, *, symmetric: bool) -> ActivationScale:
     """The int8 grid over a range that holds zero; scales are float32 numbers, as all runtimes store them."""
     if high - low < _NOTHING:  # a ReLU that never fires is one whose grid begins at zero
@@ -69,3 +103,11 @@ def _error(counts: Array, values: Array, grid: ActivationScale, exponent: float)
     integers = np.clip(np.round(values / grid.scale) + grid.zero_point, -128, 127)
     squares = np.square(values - (integers - grid.zero_point) * grid.scale)
     return float(counts @ (squares if exponent == 2 else squares ** (exponent / 2)))
+
+
+OBSERVERS: dict[str, Callable[[Histogram, bool], ActivationScale]] = {
+    "min-max": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=math.inf),
+    "mse": lambda seen, symmetric: closest_scale(seen, symmetric=symmetric, exponent=2),
+    "entropy": lambda seen, symmetric: entropy_scale(seen, symmetric=symmetric),
+}
+"""By name; docs/int8.md says which others were tried."""

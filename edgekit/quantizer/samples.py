@@ -11,8 +11,12 @@ import torch
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
-    from edgekit.model import Model
+    from edgekit.model import Model, Preprocessing
     from edgekit.parity import Array
+
+
+_FAR = 8
+"""How many times further than preprocessing reaches is no augmentation any more, but a scale that was forgotten."""
 
 
 class Samples:
@@ -56,3 +60,15 @@ class Samples:
                 f"every value of the calibration data is {self.low:g}",
                 hint="give pictures like those that the device will see",
             )
+        usual = max(abs(end) for end in bounds(self.model.preprocessing))
+        if (reached := max(-self.low, self.high)) > _FAR * usual:
+            raise InputError(
+                f"calibration data reaches {reached:.4g}, and the network's preprocessing {usual:.4g}",
+                hint="scale pictures as the network wants them: (picture / 255 - mean) / std",
+            )
+
+
+def bounds(preprocessing: Preprocessing) -> tuple[float, float]:
+    """The least and the largest value that preprocessing gives."""
+    channels = list(zip(preprocessing.mean, preprocessing.std, strict=True))
+    return min(-mean / std for mean, std in channels), max((1 - mean) / std for mean, std in channels)

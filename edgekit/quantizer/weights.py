@@ -51,8 +51,23 @@ def scales_in(
 ) -> Tensor:
     """`channel_scales` of a weighted operator of a folded graph, whose input's scale is decided."""
     weight = tensor_of(graph, operand(operator, 1)).detach()
-    has_bias = len(operator.args) > 2 and operator.args[2] is not None
-    bias = tensor_of(graph, operand(operator, 2)).detach() if has_bias else None
+    bias = tensor_of(graph, operand(operator, 2)).detach() if has_bias(operator) else None
+    return scales_of(operator, axis, weight, bias, activations)
+
+
+def has_bias(operator: fx.Node) -> bool:
+    """Of a weighted operator."""
+    return len(operator.args) > 2 and operator.args[2] is not None
+
+
+def scales_of(
+    operator: fx.Node,
+    axis: int,
+    weight: Tensor,
+    bias: Tensor | None,
+    activations: Mapping[str, ActivationScale],
+) -> Tensor:
+    """`channel_scales` of a weighted operator with another weight and bias than the graph holds."""
     return channel_scales(
         weight,
         axis,

@@ -1,9 +1,9 @@
-"""`Quantize`: INT8 by the target's rules; calibration first, training only where that misses the budget."""
+"""`Quantize`: INT8 by the target's rules; calibration first, AdaRound and training where that misses the budget."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from torch import fx
 
 from edgekit.metrics import metric_of
-from edgekit.model import Event, Model, Quantization
+from edgekit.model import Detail, Event, Model, Quantization
 from edgekit.progress import Advance
 from edgekit.recipe import QuantizeOptions
 from edgekit.stages import Context, RejectedError
@@ -21,17 +21,21 @@ from edgekit.stages.training import Training, train
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgekit.quantizer.ptq import Methods, Quantized
+
 CALIBRATION_BATCH = 32
+CLUSTERED = "tfmot-cluster"
+"""Behind this stage weights keep their few values: neither equalization nor AdaRound would leave them."""
 
 
 @dataclass(frozen=True)
 class Quantize:
-    """Post-training quantization, then quantization-aware training if needed (Jacob et al. 2018)."""
+    """Post-training quantization, AdaRound, quantization-aware training (Jacob et al. 2018): as far as it takes."""
 
     options: QuantizeOptions
 
     def apply(self, model: Model, context: Context) -> Model:
-        """The model with INT8 scales; its float weights change only under quantization-aware training.
+        """The model with INT8 scales, and with float weights that are rounded to integers better than its own.
 
         Raises `RejectedError` where the target has no INT8, `InputError` for unusable calibration data.
         """
@@ -40,24 +44,26 @@ class Quantize:
         return self._mixed(self._quantized(model, context), model, context)
 
     def _quantized(self, model: Model, context: Context) -> Model:
-        calibrated = self._calibrated(model, context)
-        if self.options.method == "ptq":
+        method = self.options.method
+        calibrated = self._calibrated(model, context, adaround=method == "adaround")
+        if method in ("ptq", "adaround"):
             return calibrated
-        reached = context.measured_accuracy(calibrated)
-        floor = context.accuracy_floor
-        if self.options.method == "auto" and (reached is None or floor is None or reached >= floor):
+        reached, floor = context.measured_accuracy(calibrated), context.accuracy_floor
+        if method == "auto" and (reached is None or floor is None or reached >= floor):
             return calibrated
         if reached is None:
             raise RejectedError("quantization-aware training needs labelled pictures")
+        best = calibrated
+        if method == "auto" and _may_round(model):
+            context.progress.say(f"{_figure(model, reached)} by calibration alone: AdaRound")
+            best, reached = _better(best, reached, self._calibrated(model, context, adaround=True), context)
+            if floor is not None and reached >= floor:
+                return best
         if isinstance(model.module, fx.GraphModule):  # its batch norms are operators, with no bias to train
             context.progress.say("a .pt2 file's graph is not trained for INT8: calibration alone")
-            return calibrated
-        context.progress.say(
-            f"{metric_of(model.task).name} is {100 * reached:.2f} % by calibration alone: quantization-aware training"
-        )
-        trained = self._trained(calibrated, context)
-        after = context.measured_accuracy(trained)
-        return trained if after is not None and after > reached else calibrated
+            return best
+        context.progress.say(f"{_figure(model, reached)} without training: quantization-aware training")
+        return _better(best, reached, self._trained(calibrated, context), context)[0]
 
     def _mixed(self, int8: Model, plain: Model, context: Context) -> Model:
         from edgekit.stages.mixed import can_mix, fastest, within_budget
@@ -69,8 +75,8 @@ class Quantize:
             int8 = within_budget(int8, context)
         return fastest(int8, plain, context, context.timing) if context.timing else int8
 
-    def _calibrated(self, model: Model, context: Context) -> Model:
-        from edgekit.quantizer.calibrate import calibrate
+    def _calibrated(self, model: Model, context: Context, *, adaround: bool) -> Model:
+        from edgekit.quantizer.ptq import quantize
 
         split = context.data.calibration
         count = min(len(split), self.options.calibration_samples)
@@ -78,9 +84,27 @@ class Quantize:
             split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
             for start in range(0, count, CALIBRATION_BATCH)
         )
-        with context.progress.task("calibrate", count) as advance:
-            quantization = calibrate(model, context.target.int8, _counted(batches, advance))
-        return model.after(_event(quantization, context), quantization=quantization)
+        methods = self._methods(model, context, adaround)
+        with context.progress.task("adaround" if adaround else "calibrate", count) as advance:
+            counted = _counted(batches, advance)
+            found = quantize(
+                model, context.target.int8, counted, methods, lambda layer: advance(0, note=layer)
+            )
+        if found.doubt:
+            context.progress.say(found.doubt)
+        event = _event(found.quantization, context, _details(found))
+        return model.after(event, module=found.module, quantization=found.quantization)
+
+    def _methods(self, model: Model, context: Context, adaround: bool) -> Methods:
+        from edgekit.quantizer.ptq import Methods
+
+        options, free = self.options, _may_round(model)
+        return Methods(
+            equalize=options.equalize and free,
+            correct_bias=options.correct_bias,
+            rounding_steps=options.adaround_steps if adaround and free else 0,
+            seed=context.seed,
+        )
 
     def _trained(self, model: Model, context: Context) -> Model:
         from edgekit.quantizer.qat import finish_qat, prepare_qat
@@ -107,7 +131,22 @@ class Quantize:
         )
         module: nn.Module
         module, quantization = finish_qat(model, graph)
-        return model.after(_event(quantization, context), module=module, quantization=quantization)
+        event = _event(quantization, context, model.lineage[-1].details)
+        return model.after(event, module=module, quantization=quantization)
+
+
+def _may_round(model: Model) -> bool:
+    return all(event.stage != CLUSTERED for event in model.lineage)
+
+
+def _better(best: Model, reached: float, other: Model, context: Context) -> tuple[Model, float]:
+    """Of two, the more accurate; the first where they are equal."""
+    found = context.measured_accuracy(other)
+    return (other, found) if found is not None and found > reached else (best, reached)
+
+
+def _figure(model: Model, reached: float) -> str:
+    return f"{metric_of(model.task).name} is {100 * reached:.2f} %"
 
 
 def _counted(batches: Iterator[np.ndarray[Any, Any]], advance: Advance) -> Iterator[np.ndarray[Any, Any]]:
@@ -116,12 +155,25 @@ def _counted(batches: Iterator[np.ndarray[Any, Any]], advance: Advance) -> Itera
         advance(len(batch))
 
 
-def _event(quantization: Quantization, context: Context) -> Event:
+def _details(found: Quantized) -> dict[str, Detail]:
+    """What was tried, in decibels of the rounded network's outputs against the float one's on calibration pictures."""
+    return {
+        "sqnr_db": round(found.decibels, 2),
+        "observers": found.observers,
+        "one_observer": {name: f"{reached:.1f} dB" for name, reached in found.uniform.items()},
+        "tried": {trial.step: str(trial) for trial in found.trials},
+        "calibration_doubt": found.doubt,
+    }
+
+
+def _event(quantization: Quantization, context: Context, details: Mapping[str, Detail]) -> Event:
     random = " of random pictures: no claim about accuracy" if context.data.name == "random" else ""
+    name = {"ptq": "PTQ", "adaround": "PTQ with AdaRound", "qat": "QAT"}[quantization.method]
     return Event(
         stage="quantize",
-        summary=f"INT8 by {quantization.method.upper()}, {quantization.calibration_samples} samples{random}",
+        summary=f"INT8 by {name}, {quantization.calibration_samples} samples{random}",
         details={
+            **details,
             "method": quantization.method,
             "calibration_samples": quantization.calibration_samples,
             "calibration_sha256": quantization.calibration_sha256,

@@ -19,9 +19,9 @@ Array = np.ndarray[Any, Any]
 
 
 def seen(*batches: Array) -> Histogram:
-    observer = HistogramObserver(dtype=torch.int8)
+    observer = HistogramObserver()
     for batch in batches:
-        observer(torch.from_numpy(batch.astype(np.float32)))
+        observer.see(torch.from_numpy(batch.astype(np.float32)))
     return observer.histogram()
 
 

@@ -1,0 +1,123 @@
+"""A folded graph run node by node: in float, or rounded as integers would round it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+
+from edgekit.parity import sqnr_db
+from edgekit.quantizer.graphs import operand
+from edgekit.quantizer.placement import Placement, origin
+from edgekit.quantizer.weights import has_bias, integers, scales_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from edgekit.model import ActivationScale
+
+    Grids = Mapping[str, ActivationScale]
+    Values = Mapping[str, Tensor]
+
+BATCH = 32
+"""Pictures that are computed at once: all that a network makes of them must fit into memory."""
+
+
+class Walk(fx.Interpreter):
+    """The graph in float, `step` by `step` where two walks go side by side.
+
+    `values` stand in for weights and biases of the graph that have these names.
+    """
+
+    def __init__(self, graph: fx.GraphModule, values: Values | None = None) -> None:
+        super().__init__(graph)
+        self.values = values or {}
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A weight, a bias or a constant."""
+        stand_in = self.values.get(target)
+        return super().get_attr(target, args, kwargs) if stand_in is None else stand_in
+
+    def begin(self, images: Tensor) -> None:
+        """Go back to the start, with these pictures (n, C, H, W)."""
+        self.env: dict[fx.Node, Any] = {}
+        self.args_iter: Iterator[Any] = iter(self.graph.process_inputs(images))
+
+    def step(self, node: fx.Node) -> Any:
+        """The node's value; to be asked for in the graph's order."""
+        self.env[node] = self.run_node(node)
+        return self.env[node]
+
+    def leave(self, node: fx.Node) -> None:
+        """Forget the values that nobody behind this node reads."""
+        for last in self.user_to_last_uses.get(node, ()):
+            del self.env[last]
+
+    def tensor(self, node: fx.Node) -> Tensor:
+        """What a `get_attr` node reads."""
+        value = self.get_attr(node.target, (), {})
+        assert isinstance(value, Tensor)
+        return value.detach()
+
+
+class Rounded(Walk):
+    """Activations on their grids where they are computed, weights on theirs: what `quantized_graph` computes.
+
+    Grids are by the names of the placement's leaders and of those that share their scales.
+    """
+
+    def __init__(
+        self, graph: fx.GraphModule, placement: Placement, grids: Grids, values: Values | None = None
+    ) -> None:
+        super().__init__(graph, values)
+        self.grids = {node: grids[node.name] for node in placement.leaders if origin(node) is node}
+        self.scales = {node: self._scales(node, axis, grids) for node, axis in placement.channel_axes.items()}
+        self.weights = {node: self._rounded(node, axis) for node, axis in placement.channel_axes.items()}
+
+    def _scales(self, operator: fx.Node, axis: int, grids: Grids) -> Tensor:
+        bias = self.tensor(operand(operator, 2)) if has_bias(operator) else None
+        return scales_of(operator, axis, self.tensor(operand(operator, 1)), bias, grids)
+
+    def _rounded(self, operator: fx.Node, axis: int) -> Tensor:
+        weight, scales = self.tensor(operand(operator, 1)), self.scales[operator]
+        return integers(weight, scales, axis) * along(scales, axis, weight.dim())
+
+    def run_node(self, n: fx.Node) -> Any:
+        """The operator on rounded weights, its result rounded."""
+        return self.settled(n, self.computed(n))
+
+    def computed(self, node: fx.Node) -> Any:
+        """The operator on rounded weights."""
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        if (weight := self.weights.get(node)) is not None:
+            args = (args[0], weight, *args[2:])
+        return getattr(self, node.op)(node.target, args, kwargs)
+
+    def settled(self, node: fx.Node, value: Any) -> Any:
+        """The operator's result on its grid, if it has one."""
+        return value if (grid := self.grids.get(node)) is None else rounded(value, grid)
+
+
+def rounded(values: Tensor, grid: ActivationScale) -> Tensor:
+    """The nearest values that the grid has."""
+    return torch.fake_quantize_per_tensor_affine(values, grid.scale, grid.zero_point, -128, 127)
+
+
+def along(values: Tensor, axis: int, dimensions: int) -> Tensor:
+    """Values of channels, shaped so that they meet the channels of a tensor."""
+    axis %= dimensions
+    return values.view([-1 if dimension == axis else 1 for dimension in range(dimensions)])
+
+
+def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
+    """The network's output, the first one of several, for any number of pictures (n, C, H, W)."""
+    found = (walk.run(batch) for batch in torch.split(images, BATCH))
+    return torch.cat([each if isinstance(each, Tensor) else each[0] for each in found])
+
+
+def decibels(expected: Tensor, actual: Tensor) -> float:
+    """How near outputs are, averaged over samples, so that one with large outputs does not speak for all."""
+    pairs = zip(expected.cpu().numpy(), actual.cpu().numpy(), strict=True)
+    return float(np.mean([sqnr_db(one, other) for one, other in pairs]))
