@@ -12,11 +12,11 @@ import torch
 from torch import fx
 
 from edgekit.errors import InputError
-from edgekit.graph.trace import unprinted
+from edgekit.quantizer.fixed_batch import fix_batch
 from edgekit.quantizer.graphs import operand, packet, rename_tensor, set_tensor, tensor_of
+from edgekit.quantizer.program import program_of, zeros_like_input
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.reorder import activate_before_pooling
-from edgekit.user_code import described
 
 if TYPE_CHECKING:
     from edgekit.model import Model
@@ -55,7 +55,9 @@ def folded_graph(model: Model, *, any_batch: bool = False) -> fx.GraphModule:
 @lru_cache(maxsize=4)  # a model is asked for by the quantizer, by exporters and for proofs: seconds each time
 def _folded(model: Model, any_batch: bool) -> tuple[fx.GraphModule, dict[str, FoldedNorm]]:
     """The graph, and the layers that a batch norm was folded into."""
-    graph = _exported(model, any_batch=any_batch)
+    if not any_batch and (found := _fixed(model)) is not None:
+        return found
+    graph = program_of(model, any_batch=any_batch)
     _drop_identities(graph)
     norms = [node for node in graph.graph.nodes if node.target == _BATCH_NORM and _can_fold(node)]
     folded = {_layer(operand(operand(norm, 0), 1)): _norm(norm) for norm in norms}
@@ -76,6 +78,18 @@ def folded_batch_norms(model: Model) -> dict[str, FoldedNorm]:
     return dict(folded)
 
 
+def _fixed(model: Model) -> tuple[fx.GraphModule, dict[str, FoldedNorm]] | None:
+    """The graph for any batch, cut down to the model's own; None where it has no such graph."""
+    try:
+        graph, folded = _folded(model, True)
+    except InputError:
+        return None
+    with quiet_torch():
+        graph = copy.deepcopy(graph)
+    fix_batch(graph, zeros_like_input(model, model.input_shape))
+    return graph, folded
+
+
 def _norm(batch_norm: fx.Node) -> FoldedNorm:
     epsilon = batch_norm.args[6]
     assert isinstance(epsilon, float)
@@ -84,25 +98,6 @@ def _norm(batch_norm: fx.Node) -> FoldedNorm:
 
 def _layer(parameter: fx.Node) -> str:
     return str(parameter.target).rpartition(".")[0]
-
-
-def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
-    module = model.module.eval()
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    shape = (2, *model.input_shape[1:]) if any_batch else model.input_shape
-    batch = ({0: torch.export.Dim("batch")},) if any_batch else None
-    try:
-        with quiet_torch(), unprinted(), torch.no_grad():
-            program = torch.export.export(module, (torch.zeros(shape, device=device),), dynamic_shapes=batch)
-            graph = program.run_decompositions({}).module(check_guards=False)
-    except Exception as error:  # torch.export runs the user's own code
-        what = "for any batch size" if any_batch else f"for {model.input_shape}"
-        raise InputError(
-            f"{model.name}: torch.export cannot follow the network {what}: {described(error)}",
-            hint="no branches on values, no .numpy(); sizes taken from x.shape",
-        ) from error
-    assert isinstance(graph, fx.GraphModule)
-    return graph
 
 
 def _drop_identities(graph: fx.GraphModule) -> None:

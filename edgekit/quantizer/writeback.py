@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from edgekit.quantizer.fold import FoldedNorm, folded_batch_norms, folded_graph
+from edgekit.quantizer.program import exported_as, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ def with_folded(model: Model, values: Mapping[str, Tensor]) -> nn.Module:
     with the bias: folding that again gives the same numbers, to one rounding of float32.
     """
     module, norms = copy.deepcopy(model.module).eval(), folded_batch_norms(model)
+    exported_as(module, model)
     folded = folded_graph(model, any_batch=True)
     behind = {
         layer: norm for layer, norm in norms.items() if values.keys() & {f"{layer}.weight", f"{layer}.bias"}
@@ -44,13 +46,8 @@ def with_folded(model: Model, values: Mapping[str, Tensor]) -> nn.Module:
 
 def own_tensors(model: Model) -> frozenset[str]:
     """Names of the folded graph that `with_folded` can write to; constants of the network's code have none."""
-    module = model.module
-    tensors = (
-        *module.named_parameters(remove_duplicate=False),
-        *module.named_buffers(remove_duplicate=False),
-    )
     shifts = (f"{layer}.bias" for layer in folded_batch_norms(model))
-    return frozenset((*(name for name, _ in tensors), *shifts))
+    return frozenset((*tensors_of(model.module), *shifts))
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -32,8 +32,9 @@ def model(data: Data) -> Model:
 
 
 def stage(**options: object) -> Quantize:
-    given = {"kind": "quantize", "calibration_samples": SAMPLES, "adaround_steps": 10, "qat_epochs": 1}
-    return Quantize(QuantizeOptions.model_validate(given | options))
+    few = {"calibration_samples": SAMPLES, "adaround_steps": 10, "qat_epochs": 1}
+    given = {"kind": "quantize", "mixed": False, **few, **options}
+    return Quantize(QuantizeOptions.model_validate(given))
 
 
 def test_it_tells_what_was_tried_and_on_what(model: Model, data: Data) -> None:
