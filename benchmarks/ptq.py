@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from marks import write_between
 
 from edgekit.data import Split
 from edgekit.model import Model, Quantization
@@ -45,7 +46,6 @@ FAMILIES = {
 }
 """Each at pictures of so many pixels."""
 QUICK = ("mobilenetv2", "shufflenetv2-x0.5", "squeezenet1.1")
-BEGIN, END = "<!-- ptq -->", "<!-- /ptq -->"
 ROUNDING_STEPS = 300
 SAMPLES = 256
 STEPS = {
@@ -178,8 +178,7 @@ def main(
     text = "\n".join(table(rows))
     print(text)
     if write:
-        before, _, rest = page.read_text().partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_between(page, "ptq", text)
 
 
 if __name__ == "__main__":

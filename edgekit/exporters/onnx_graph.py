@@ -38,7 +38,12 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
     """
     package = optional.load("onnx", extra="onnx")
     optional.load("onnxscript", extra="onnx")
-    from edgekit.exporters.onnx_rewrite import forget_origins, name_after_layers, name_transposed
+    from edgekit.exporters.onnx_rewrite import (
+        forget_origins,
+        name_after_layers,
+        name_transposed,
+        pool_globally,
+    )
 
     for part in graph.modules():
         part.training = False  # a graph from torch.export has no modes, and warns unless it says so
@@ -55,6 +60,7 @@ def to_onnx(graph: fx.GraphModule, input_shape: tuple[int, ...], opset: int) -> 
     if program is None:
         raise TypeError("torch.onnx.export gave no program")
     model: onnx.ModelProto = program.model_proto
+    pool_globally(model)
     forget_origins(model)
     name_transposed(model, {name: value.detach().numpy() for name, value in graph.state_dict().items()})
     name_after_layers(model)

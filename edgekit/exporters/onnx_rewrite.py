@@ -27,6 +27,32 @@ def forget_origins(model: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
+def pool_globally(model: onnx.ModelProto) -> None:
+    """A mean over height and width as `GlobalAveragePool`: only that does ONNX Runtime compute on integers.
+
+    Reads the shapes of inner values, which `forget_origins` drops.
+    """
+    graph = model.graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        axes = constants.get(node.input[1]) if node.op_type == "ReduceMean" and len(node.input) == 2 else None
+        if axes is None or ranks.get(node.input[0]) != 4 or sorted(axes % 4) != [2, 3]:
+            nodes.append(node)
+            continue
+        source, name, (result,) = node.input[0], node.name, node.output
+        if all(attribute.i for attribute in node.attribute if attribute.name == "keepdims"):
+            nodes.append(helper.make_node("GlobalAveragePool", [source], [result], name))
+        else:
+            nodes.append(helper.make_node("GlobalAveragePool", [source], [f"{result}_pooled"], name))
+            nodes.append(
+                helper.make_node("Squeeze", [f"{result}_pooled", node.input[1]], [result], f"{name}_squeeze")
+            )
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def name_transposed(model: onnx.ModelProto, weights: Mapping[str, Array]) -> None:
     """Weights that the exporter turned, (in, out) for a product of tokens, and numbered, get their names back."""
     names = {weight.T.tobytes(): name for name, weight in weights.items() if weight.ndim == 2}

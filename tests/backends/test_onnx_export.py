@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from exporting import exported, quantized
 from onnx import numpy_helper
 from small_networks import Gated, Residual, Shuffled, Twice, model_of, pictures
+from torch import nn
 
 from edgekit import optional
 from edgekit.errors import EdgekitError, MissingError
 from edgekit.exporters import Counts, divergence, integer_counts, weights_in
 from edgekit.exporters.onnx_divergence import layer_parity
+from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.model import Source
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.reference import quantized_graph
 from edgekit.zoo import build
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from edgekit.artifact import ArtifactFolder
     from edgekit.model import Model
     from edgekit.parity import Array
@@ -110,7 +112,8 @@ def test_the_graph_is_small_and_clean(artifacts: Artifacts) -> None:
         "Conv",
         "Clip",
         "Add",
-        "ReduceMean",
+        "GlobalAveragePool",
+        "Squeeze",
         "Gemm",
     }
     assert {entry.domain for entry in proto.opset_import} == {""}
@@ -147,6 +150,7 @@ def test_every_convolution_and_add_of_mobilenetv2_runs_on_integers(tmp_path: Pat
     assert sqnr_db(expected, found) > 30
     operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     assert (operators["QLinearConv"], operators["QLinearAdd"], operators["QGemm"]) == (52, 10, 1)
+    assert operators["QLinearGlobalAveragePool"] == 1
     assert operators["Conv"] + operators["FusedConv"] + operators["Add"] + operators["Gemm"] == 0
     weights = sum(values.size for values in weights_in(artifact).values())
     assert artifact.size_bytes < 1.1 * weights
@@ -225,3 +229,24 @@ def test_without_onnx_the_pip_line_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(MissingError, match="onnx is not installed") as error:
         exported(model_of(Residual), "host", tmp_path)
     assert error.value.hint == "pip install 'edgekit[onnx]'"
+
+
+class Means(nn.Module):
+    """Over height and width, kept and dropped; over the last two axes where these are no picture's."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = x.mean((2, 3), keepdim=True) + x.mean((-1, -2), keepdim=True)
+        tokens = (x * gate).flatten(2)
+        return x.mean((2, 3)) + tokens.mean((-1, -2))[:, None] + x.mean((1, 2)).mean(1, keepdim=True)
+
+
+def test_only_means_over_height_and_width_become_global_pooling() -> None:
+    network = Means()
+    images = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    proto = to_onnx(torch.export.export(network, (images,)).module(), tuple(images.shape), 19)
+    operators = Counter(node.op_type for node in proto.graph.node)
+    assert operators["GlobalAveragePool"] == 3
+    assert operators["ReduceMean"] == 3
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": images.numpy()})
+    assert np.allclose(found, network(images).numpy(), atol=1e-5)
