@@ -34,7 +34,7 @@ def pool_globally(model: onnx.ModelProto) -> None:
     """
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in graph.value_info}
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.input, *graph.value_info)}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         axes = constants.get(node.input[1]) if node.op_type == "ReduceMean" and len(node.input) == 2 else None

@@ -12,7 +12,6 @@ from torch import fx, nn
 
 from edgekit.errors import InputError
 from edgekit.graph.trace import unprinted
-from edgekit.quantizer.graphs import set_tensor
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.user_code import described
 
@@ -39,8 +38,12 @@ def program_of(model: Model, *, any_batch: bool) -> fx.GraphModule:
     with quiet_torch():
         graph = copy.deepcopy(program)
     values = tensors_of(model.module)
-    for name in {str(node.target) for node in graph.graph.find_nodes(op="get_attr")} & values.keys():
-        set_tensor(graph, name, values[name])
+    for node in graph.graph.find_nodes(op="get_attr"):
+        owner, _, leaf = str(node.target).rpartition(".")
+        if node.target in values:  # a constant of the network's code is none of them
+            setattr(
+                graph.get_submodule(owner), leaf, values[node.target]
+            )  # in its place: files list them in order
     return graph
 
 

@@ -74,6 +74,7 @@ def not_again(*_: object, **__: object) -> None:
 
 def assert_same(one: fx.GraphModule, other: fx.GraphModule) -> None:
     assert given(one) == given(other)
+    assert list(one.state_dict()) == list(other.state_dict())  # files list weights in this order
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
