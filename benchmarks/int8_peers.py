@@ -37,7 +37,7 @@ def edgekit_to(target: str, *, int8: bool) -> Callable[[Path, Array, Path], Work
         from edgekit.checkpoint import load_model
         from edgekit.exporters import check_packages, export
         from edgekit.model import Event
-        from edgekit.quantizer.calibrate import calibrate
+        from edgekit.quantizer.ptq import Methods, quantize
         from edgekit.target import load_target
 
         found = load_target(target)
@@ -49,8 +49,9 @@ def edgekit_to(target: str, *, int8: bool) -> Callable[[Path, Array, Path], Work
             network = model
             if int8:
                 batches = (samples[start : start + BATCH] for start in range(0, len(samples), BATCH))
-                scales = calibrate(model, found.int8, batches)
-                network = model.after(Event(stage="quantize", summary="INT8"), quantization=scales)
+                made = quantize(model, found.int8, batches, Methods())
+                event = Event(stage="quantize", summary="INT8")
+                network = model.after(event, module=made.module, quantization=made.quantization)
             export(network, found, out, samples[:KNOWN_INPUTS])
 
         return work
