@@ -163,7 +163,7 @@ def compared(rows: Sequence[dict[str, Any]], method: str) -> str:
             if base.keys() != row["layers"].keys():
                 raise SystemExit(f"{method} has zeros in other layers: {_pair(row)}")
             apart += [abs(zeros - base[name]) for name, zeros in row["layers"].items()]
-    return f"\n- {method}: {max(apart, default=0)} zeros more or less than ours at most, in {len(apart):,} layers"
+    return f"\n- {method}: zeros of a layer at most {max(apart, default=0)} away from ours, in {len(apart):,} layers"
 
 
 def failures(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
