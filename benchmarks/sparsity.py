@@ -3,7 +3,8 @@
 Families on the built-in data, baselines as `compress` trains them, three seeds that were named beforehand; each method
 makes the same share of zeros in the layers that can carry its pattern, with the same epochs of the same training
 behind it, or while they come. Beside ours stands PyTorch's own `torch.nn.utils.prune.l1_unstructured`. A line of JSON a
-result: what is there is not done again. `--overhead` measures what holding the zeros adds to a training step.
+result: what is there is not done again. `--peers` is a run with a table of its own, TF-MOT's `prune_low_magnitude` in
+it (docs/tfmot.md says what it needs). `--overhead` measures what holding the zeros adds to a training step.
 """
 
 from __future__ import annotations
@@ -25,20 +26,22 @@ from scipy.stats import bootstrap
 from torch import nn
 from torch.nn.utils import prune
 
+from edgekit.errors import EdgekitError
 from edgekit.model import Model
-from edgekit.patterns import density
-from edgekit.recipe import RecoverOptions, SparsifyOptions
+from edgekit.recipe import RecoverOptions, SparsifyOptions, TfmotPruneOptions
 from edgekit.stages import RejectedError
 from edgekit.stages.recover import Recover
 from edgekit.stages.sparsify import Sparsify
 from edgekit.stages.sparsity import zero_masks
+from edgekit.stages.tfmot import TfmotPrune
+from edgekit.tfmot import process
 
 FAMILIES = ("mobilenetv2", "ghostnet", "squeezenet1.1")
 SEEDS = (0, 1, 2)
 SHARES = (0.5, 0.75, 0.9)
 EPOCHS, RATE = 6, 0.05
 N_M: Mapping[float, str] = {0.5: "2:4", 0.75: "1:4"}
-THEIRS = "PyTorch l1_unstructured"
+TORCH, TFMOT = "PyTorch l1_unstructured", "TF-MOT prune_low_magnitude"
 BASE = "unstructured"
 METHODS: Mapping[str, dict[str, str]] = {
     BASE: {"pattern": "unstructured"},
@@ -48,6 +51,7 @@ METHODS: Mapping[str, dict[str, str]] = {
     "N:M, while training": {"pattern": "N:M", "schedule": "polynomial"},
     "kernel-4, while training": {"pattern": "kernel-4", "schedule": "polynomial"},
 }
+PATTERNS, PEERS = (*METHODS, TORCH), (BASE, "unstructured, taylor", TORCH, TFMOT)
 
 
 def options_of(method: str, share: float) -> SparsifyOptions | None:
@@ -68,16 +72,31 @@ def options_of(method: str, share: float) -> SparsifyOptions | None:
 
 def sparse(subject: Subject, method: str, share: float) -> Model | None:
     """The network with its zeros, and all the training that it is given."""
-    options = options_of(BASE if method == THEIRS else method, share)
+    if method == TFMOT:
+        return TfmotPrune(tfmot_options(share)).apply(subject.model, subject.context)
+    options = options_of(BASE if method == TORCH else method, share)
     if options is None:
         return None
     made = Sparsify(options).apply(subject.model, subject.context)
-    if method == THEIRS:
+    if method == TORCH:
         made = replace(made, module=their_zeros(subject.model.module, list(made.sparsity), share))
     if options.schedule != "once":
         return made
     recovery = RecoverOptions(kind="recover", epochs=EPOCHS, learning_rate=RATE)
     return Recover(recovery).apply(made, subject.context)
+
+
+def tfmot_options(share: float) -> TfmotPruneOptions:
+    """Its schedule that is nearest to zeros at once: all are chosen at the first step, and again at the second."""
+    return TfmotPruneOptions(
+        kind="tfmot-prune",
+        sparsity=share,
+        schedule="constant",
+        end=0.01,
+        every=1,
+        epochs=EPOCHS,
+        learning_rate=RATE,
+    )
 
 
 def their_zeros(module: nn.Module, layers: list[str], share: float) -> nn.Module:
@@ -96,20 +115,23 @@ def study(family: str, seed: int, wanted: list[tuple[str, float]]) -> Iterator[d
         key = {"family": family, "seed": seed, "method": method, "share": share, "epochs": EPOCHS}
         try:
             found = sparse(subject, method, share)
-        except RejectedError as error:
+        except (RejectedError, EdgekitError) as error:
             yield key | {"failed": str(error)}
             continue
         if found is None:
             continue
-        weights = [found.module.get_parameter(f"{layer}.weight").detach().numpy() for layer in found.sparsity]
         every = sum(value.numel() for value in found.module.parameters() if value.dim() > 1)
-        zeros = sum((1 - density(weight)) * weight.size for weight in weights)
-        yield key | {"whole_test": whole, "test": subject.accuracy(found), "zeros": zeros / every}
+        layers = {name: zeros_in(found.module.get_parameter(f"{name}.weight")) for name in found.sparsity}
+        test, zeros = subject.accuracy(found), sum(layers.values()) / every
+        yield key | {"whole_test": whole, "test": test, "zeros": zeros, "layers": layers}
 
 
-def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+def zeros_in(weight: nn.Parameter) -> int:
+    return int((weight == 0).sum())
+
+
+def table(rows: Sequence[dict[str, Any]], methods: Sequence[str]) -> Iterator[str]:
     """A row a family and share: percent on the test split; then each method in pairs against plain magnitude."""
-    methods = [*METHODS, THEIRS]
     yield "| network (dense) | zeros | " + " | ".join(methods) + " |"
     yield "|---|---|" + "---|" * len(methods)
     for family in FAMILIES:
@@ -124,12 +146,24 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     base = _by_pair(rows, BASE)
     for method in methods[1:]:
         own_pairs = _by_pair(rows, method)
-        gains = np.array([100 * (own_pairs[key] - base[key]) for key in own_pairs])
-        if not gains.any():
-            yield f"| {method} | {len(gains)} | the same | |"
+        gains = np.array([100 * (own_pairs[key] - base[key]) for key in own_pairs if key in base])
+        if len(gains) < 2 or not gains.any():
+            yield f"| {method} | {len(gains)} | {'the same' if len(gains) > 1 else '—'} | |"
             continue
         found = bootstrap((gains,), np.mean, rng=np.random.default_rng(0)).confidence_interval
         yield f"| {method} | {len(gains)} | {gains.mean():+.2f} | {found.low:+.2f} … {found.high:+.2f} |"
+
+
+def compared(rows: Sequence[dict[str, Any]], method: str) -> str:
+    """How far the zeros of another's layers are from those of ours; ends the program where other layers have them."""
+    ours = {_pair(row): row["layers"] for row in rows if row["method"] == BASE}
+    apart = []
+    for row in rows:
+        if row["method"] == method and (base := ours.get(_pair(row))):
+            if base.keys() != row["layers"].keys():
+                raise SystemExit(f"{method} has zeros in other layers: {_pair(row)}")
+            apart += [abs(zeros - base[name]) for name, zeros in row["layers"].items()]
+    return f"\n- {method}: zeros of a layer at most {max(apart, default=0)} away from ours, in {len(apart):,} layers"
 
 
 def failures(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -145,9 +179,11 @@ def _cell(values: list[float]) -> str:
 
 
 def _by_pair(rows: Sequence[dict[str, Any]], method: str) -> dict[tuple[str, float, int], float]:
-    return {
-        (row["family"], row["share"], row["seed"]): row["test"] for row in rows if row["method"] == method
-    }
+    return {_pair(row): row["test"] for row in rows if row["method"] == method}
+
+
+def _pair(row: Mapping[str, Any]) -> tuple[str, float, int]:
+    return row["family"], row["share"], row["seed"]
 
 
 def overhead(steps: int = 30) -> str:
@@ -180,7 +216,8 @@ def main(
     *,
     family: Annotated[list[str] | None, typer.Option()] = None,
     seeds: Annotated[list[int] | None, typer.Option("--seed")] = None,
-    results: Annotated[Path, typer.Option()] = Path("runs/sparsity.jsonl"),
+    peers: Annotated[bool, typer.Option(help="Plain zeros beside TF-MOT's and PyTorch's, apart")] = False,
+    results: Annotated[Path | None, typer.Option()] = None,
     page: Annotated[Path, typer.Option()] = Path("docs/sparsity.md"),
     write: Annotated[bool, typer.Option(help="Put the table into the page, and train nothing")] = False,
     measure: Annotated[bool, typer.Option("--overhead", help="Time training steps instead")] = False,
@@ -189,17 +226,23 @@ def main(
     if measure:
         print(overhead())
         return
+    study_name, methods = ("sparsity-peers", PEERS) if peers else ("sparsity", PATTERNS)
+    results = results or Path(f"runs/{study_name}.jsonl")
     results.parent.mkdir(parents=True, exist_ok=True)
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     if write:
-        text = "\n".join((*table([row for row in rows if "failed" not in row]), *failures(rows)))
-        write_between(page, "sparsity", text)
+        made = [row for row in rows if "failed" not in row]
+        zeros = [compared(made, method) for method in (TORCH, TFMOT) if peers]
+        text = "\n".join((*table(made, methods), *zeros, *failures(rows)))
+        write_between(page, study_name, text)
         print(text)
         return
+    if peers:
+        process.check()
     done = {(row["family"], row["seed"], row["method"], row["share"]) for row in rows}
-    for name in family or FAMILIES:
-        for seed in seeds or SEEDS:
-            every = [(method, share) for method in (*METHODS, THEIRS) for share in SHARES]
+    for seed in seeds or SEEDS:
+        for name in family or FAMILIES:
+            every = [(method, share) for method in methods for share in SHARES]
             wanted = [each for each in every if (name, seed, *each) not in done]
             for row in study(name, seed, wanted) if wanted else ():
                 with results.open("a") as file:
