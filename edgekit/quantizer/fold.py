@@ -14,7 +14,7 @@ from torch import fx
 from edgekit.errors import InputError
 from edgekit.quantizer.fixed_batch import fix_batch
 from edgekit.quantizer.graphs import operand, packet, rename_tensor, set_tensor, tensor_of
-from edgekit.quantizer.program import program_of, zeros_like_input
+from edgekit.quantizer.program import program_of, zeros_for
 from edgekit.quantizer.quiet import quiet_torch
 from edgekit.quantizer.reorder import activate_before_pooling
 
@@ -86,7 +86,7 @@ def _fixed(model: Model) -> tuple[fx.GraphModule, dict[str, FoldedNorm]] | None:
         return None
     with quiet_torch():
         graph = copy.deepcopy(graph)
-    fix_batch(graph, zeros_like_input(model, model.input_shape))
+    fix_batch(graph, zeros_for(model.module, model.input_shape))
     return graph, folded
 
 

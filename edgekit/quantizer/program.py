@@ -18,12 +18,12 @@ from edgekit.user_code import described
 if TYPE_CHECKING:
     from edgekit.model import Model
 
-_ORIGINALS: WeakKeyDictionary[nn.Module, Model] = WeakKeyDictionary()
+_ORIGINALS: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
 
-def exported_as(module: nn.Module, model: Model) -> None:
-    """Say that a module is a copy of the model's with other values: it is not exported again, which takes seconds."""
-    _ORIGINALS[module] = model
+def exported_as(module: nn.Module, original: nn.Module) -> None:
+    """Say that a module is a copy with other values: it is not exported again, which takes seconds."""
+    _ORIGINALS[module] = _ORIGINALS.get(original, original)
 
 
 def program_of(model: Model, *, any_batch: bool) -> fx.GraphModule:
@@ -32,9 +32,9 @@ def program_of(model: Model, *, any_batch: bool) -> fx.GraphModule:
     Raises `InputError` where `torch.export` cannot follow the network.
     """
     if not any_batch:
-        return _exported(model, any_batch=False)
-    original = _ORIGINALS.get(model.module, model)
-    program = _for_any_batch(original)
+        return _exported(model.module, model.name, model.input_shape, any_batch=False)
+    original = _ORIGINALS.get(model.module, model.module)
+    program = _for_any_batch(original, model.name, model.input_shape)
     with quiet_torch():
         graph = copy.deepcopy(program)
     values = tensors_of(model.module)
@@ -53,29 +53,30 @@ def tensors_of(module: nn.Module) -> dict[str, torch.Tensor]:
     return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
 
 
-def zeros_like_input(model: Model, shape: tuple[int, ...]) -> torch.Tensor:
-    """An input where the network's parameters are."""
-    device = next((parameter.device for parameter in model.module.parameters()), torch.device("cpu"))
+def zeros_for(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
+    """An input of that shape, where the network's parameters are."""
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     return torch.zeros(shape, device=device)
 
 
-@lru_cache(maxsize=4)
-def _for_any_batch(model: Model) -> fx.GraphModule:
-    return _exported(model, any_batch=True)
+@lru_cache(maxsize=4)  # by the module: a model that has got scales since is another model
+def _for_any_batch(module: nn.Module, name: str, input_shape: tuple[int, ...]) -> fx.GraphModule:
+    return _exported(module, name, input_shape, any_batch=True)
 
 
-def _exported(model: Model, *, any_batch: bool) -> fx.GraphModule:
-    module = model.module.eval()
-    example = zeros_like_input(model, (2, *model.input_shape[1:]) if any_batch else model.input_shape)
+def _exported(
+    module: nn.Module, name: str, input_shape: tuple[int, ...], *, any_batch: bool
+) -> fx.GraphModule:
+    example = zeros_for(module, (2, *input_shape[1:]) if any_batch else input_shape)
     batch = ({0: torch.export.Dim("batch")},) if any_batch else None
     try:
         with quiet_torch(), unprinted(), torch.no_grad():
-            program = torch.export.export(module, (example,), dynamic_shapes=batch)
+            program = torch.export.export(module.eval(), (example,), dynamic_shapes=batch)
             graph = program.run_decompositions({}).module(check_guards=False)
     except Exception as error:  # torch.export runs the user's own code
-        what = "for any batch size" if any_batch else f"for {model.input_shape}"
+        what = "for any batch size" if any_batch else f"for {input_shape}"
         raise InputError(
-            f"{model.name}: torch.export cannot follow the network {what}: {described(error)}",
+            f"{name}: torch.export cannot follow the network {what}: {described(error)}",
             hint="no branches on values, no .numpy(); sizes taken from x.shape",
         ) from error
     assert isinstance(graph, fx.GraphModule)

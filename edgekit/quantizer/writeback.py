@@ -27,7 +27,7 @@ def with_folded(model: Model, values: Mapping[str, Tensor]) -> nn.Module:
     with the bias: folding that again gives the same numbers, to one rounding of float32.
     """
     module, norms = copy.deepcopy(model.module).eval(), folded_batch_norms(model)
-    exported_as(module, model)
+    exported_as(module, model.module)
     folded = folded_graph(model, any_batch=True)
     behind = {
         layer: norm for layer, norm in norms.items() if values.keys() & {f"{layer}.weight", f"{layer}.bias"}

@@ -11,7 +11,7 @@ import torch
 from small_networks import Gated, Residual, Shuffled, Twice, model_of, pictures
 from torch import fx, nn
 
-from edgekit.model import Model
+from edgekit.model import Event, Model
 from edgekit.quantizer.fixed_batch import fix_batch
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.program import exported_as, program_of
@@ -59,7 +59,7 @@ def test_a_copy_with_other_weights_is_not_exported_again(
             tensor.mul_(1.5)
     alone = folded_graph(replace(model, module=copy.deepcopy(module)))
     monkeypatch.setattr(torch.export, "export", not_again)
-    exported_as(module, model)
+    exported_as(module, model.module)
     other = replace(model, module=module)
     assert_same(folded_graph(other), alone)
     images = torch.from_numpy(pictures(2))
@@ -78,11 +78,29 @@ def assert_same(one: fx.GraphModule, other: fx.GraphModule) -> None:
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
+def test_a_model_that_got_scales_is_not_exported_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(Residual)
+    folded_graph(model)
+    monkeypatch.setattr(torch.export, "export", not_again)
+    later = model.after(Event(stage="quantize", summary=""))
+    assert_same(folded_graph(later), folded_graph(model))
+
+
+def test_weights_that_changed_in_place_are_those_of_the_graph() -> None:
+    model, images = model_of(Residual), torch.from_numpy(pictures(1))
+    folded_graph(model)
+    with torch.no_grad():
+        for parameter in model.module.parameters():
+            parameter.mul_(1.5)
+        later = model.after(Event(stage="train", summary=""))
+        assert torch.allclose(folded_graph(later)(images), model.module(images), atol=1e-4)
+
+
 def test_the_copy_may_outlive_the_original() -> None:
     model: Model | None = model_of(Residual)
     assert model is not None
     module = copy.deepcopy(model.module)
-    exported_as(module, model)
+    exported_as(module, model.module)
     other, model = replace(model, module=module), None
     images = torch.from_numpy(pictures(1))
     with torch.no_grad():
