@@ -18,6 +18,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from int8_files import FAMILIES, SAMPLES
 from marks import write_between
 
 from edgekit.data import Split
@@ -25,7 +26,6 @@ from edgekit.model import Model, Quantization
 from edgekit.pipeline.baseline import baseline
 from edgekit.pipeline.job import resolve
 from edgekit.progress import Silent
-from edgekit.quantizer.calibrate import calibrate
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.ptq import Methods, Quantized, quantize
 from edgekit.quantizer.reference import quantized_graph
@@ -35,19 +35,8 @@ from edgekit.request import Request
 from edgekit.stages.training import score
 from edgekit.target import Target
 
-FAMILIES = {
-    "mobilenetv1": 32,
-    "mobilenetv2": 32,
-    "mobilenetv3-small": 64,
-    "shufflenetv2-x0.5": 32,
-    "ghostnet": 32,
-    "squeezenet1.1": 64,
-    "unext-s": 64,
-}
-"""Each at pictures of so many pixels."""
 QUICK = ("mobilenetv2", "shufflenetv2-x0.5", "squeezenet1.1")
 ROUNDING_STEPS = 300
-SAMPLES = 256
 STEPS = {
     "per tensor": Methods(equalize=False, correct_bias=False),
     "+ equalization": Methods(correct_bias=False),
@@ -78,22 +67,25 @@ class Subject:
     samples: int
 
     def batches(self) -> Iterator[np.ndarray]:
-        for start in range(0, self.samples, 32):
-            yield self.calibration.images(np.arange(start, min(start + 32, self.samples)))
+        return pictures(self.calibration, self.samples)
 
     def reached(self, network: torch.nn.Module) -> Reached:
         """Against the float network; top-1, or IoU."""
         with torch.no_grad():
-            pairs = [(self.model.module(images), network(images)) for images in self.pictures()]
+            pairs = [(self.model.module(images), network(images)) for images in self.tested()]
         wanted, found = (torch.cat(side) for side in zip(*pairs, strict=True))
         right = score(self.model.task, found.numpy(), self.test)
         assert right is not None
         return Reached(decibels(wanted, found), right.value)
 
-    def pictures(self) -> Iterator[torch.Tensor]:
-        for start in range(0, len(self.test), 32):
-            indices = np.arange(start, min(start + 32, len(self.test)))
-            yield torch.from_numpy(self.test.images(indices))
+    def tested(self) -> Iterator[torch.Tensor]:
+        return map(torch.from_numpy, pictures(self.test, len(self.test)))
+
+
+def pictures(split: Split, count: int) -> Iterator[np.ndarray]:
+    """The first ones, in batches."""
+    for start in range(0, count, 32):
+        yield split.images(np.arange(start, min(start + 32, count)))
 
 
 def opened(family: str, target: str, samples: int) -> Subject:
@@ -104,9 +96,8 @@ def opened(family: str, target: str, samples: int) -> Subject:
     return Subject(model, job.target, job.data.calibration, job.data.test, count)
 
 
-def with_one_observer(subject: Subject) -> dict[str, Quantization]:
-    """Extremes for all tensors, and the best of the observers for all alike."""
-    scales = calibrate(subject.model, subject.target.int8, subject.batches())
+def with_one_observer(subject: Subject, scales: Quantization) -> dict[str, Quantization]:
+    """Extremes for all tensors, and the best of the observers for all alike, in the place of these scales."""
     calibration = Calibration(folded_graph(subject.model, any_batch=True), subject.target.int8)
     with torch.no_grad():
         batches = [torch.from_numpy(batch) for batch in subject.batches()]
@@ -125,8 +116,6 @@ def with_one_observer(subject: Subject) -> dict[str, Quantization]:
 def measured(subject: Subject) -> tuple[dict[str, Reached], Quantized, float]:
     """Every column, what the last step tells of all of them, and the seconds of the default path."""
     found = {"float": subject.reached(subject.model.module)}
-    for name, quantization in with_one_observer(subject).items():
-        found[name] = subject.reached(int8(subject.model, subject.model.module, quantization))
     seconds = 0.0
     for name, methods in STEPS.items():
         began = time.process_time()
@@ -134,6 +123,8 @@ def measured(subject: Subject) -> tuple[dict[str, Reached], Quantized, float]:
         if methods == Methods():
             seconds = time.process_time() - began
         found[name] = subject.reached(int8(subject.model, result.module, result.quantization))
+    for name, quantization in with_one_observer(subject, result.quantization).items():
+        found[name] = subject.reached(int8(subject.model, subject.model.module, quantization))
     return found, result, seconds
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from edgekit.quantizer.simulate import along
-from edgekit.quantizer.weights import HIGHEST, integers
+from edgekit.quantizer.weights import HIGHEST, along, integers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

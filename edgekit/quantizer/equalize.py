@@ -9,8 +9,8 @@ import torch
 
 from edgekit.quantizer.graphs import operand, packet
 from edgekit.quantizer.placement import activation_name
-from edgekit.quantizer.simulate import Walk, along
-from edgekit.quantizer.weights import has_bias
+from edgekit.quantizer.simulate import Walk
+from edgekit.quantizer.weights import along, has_bias
 
 if TYPE_CHECKING:
     from torch import Tensor, fx

@@ -39,11 +39,10 @@ def program_of(model: Model, *, any_batch: bool) -> fx.GraphModule:
         graph = copy.deepcopy(program)
     values = tensors_of(model.module)
     for node in graph.graph.find_nodes(op="get_attr"):
-        owner, _, leaf = str(node.target).rpartition(".")
-        if node.target in values:  # a constant of the network's code is none of them
-            setattr(
-                graph.get_submodule(owner), leaf, values[node.target]
-            )  # in its place: files list them in order
+        # In their places, for files list weights in order; a constant of the network's code is none of them.
+        if (value := values.get(node.target)) is not None:
+            owner, _, leaf = str(node.target).rpartition(".")
+            setattr(graph.get_submodule(owner), leaf, value)
     return graph
 
 
@@ -55,8 +54,12 @@ def tensors_of(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def zeros_for(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
     """An input of that shape, where the network's parameters are."""
-    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-    return torch.zeros(shape, device=device)
+    return torch.zeros(shape, device=device_of(module))
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where the network's parameters are."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 @lru_cache(maxsize=4)  # by the module: a model that has got scales since is another model

@@ -11,8 +11,8 @@ from torch import Tensor, fx
 from edgekit.quantizer.adaround import Layer, learned
 from edgekit.quantizer.graphs import operand, packet
 from edgekit.quantizer.placement import tail_of
-from edgekit.quantizer.simulate import Rounded, Walk, along
-from edgekit.quantizer.weights import has_bias
+from edgekit.quantizer.simulate import Rounded, Walk
+from edgekit.quantizer.weights import along, has_bias
 
 if TYPE_CHECKING:
     from collections.abc import Callable

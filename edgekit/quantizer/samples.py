@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from edgekit.errors import InputError
+from edgekit.quantizer.program import device_of
 
 if TYPE_CHECKING:
     from edgekit.model import Model, Preprocessing
@@ -24,7 +25,7 @@ class Samples:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.device = next((tensor.device for tensor in model.module.parameters()), torch.device("cpu"))
+        self.device = device_of(model.module)
         self.digest = hashlib.sha256()
         self.count = 0
         self.low, self.high = np.inf, -np.inf

@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.placement import Placement, origin
-from edgekit.quantizer.weights import has_bias, integers, scales_of
+from edgekit.quantizer.weights import has_bias, on_grid, scales_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,8 +81,7 @@ class Rounded(Walk):
         return scales_of(operator, axis, self.tensor(operand(operator, 1)), bias, grids)
 
     def _rounded(self, operator: fx.Node, axis: int) -> Tensor:
-        weight, scales = self.tensor(operand(operator, 1)), self.scales[operator]
-        return integers(weight, scales, axis) * along(scales, axis, weight.dim())
+        return on_grid(self.tensor(operand(operator, 1)), self.scales[operator], axis)
 
     def run_node(self, n: fx.Node) -> Any:
         """The operator on rounded weights, its result rounded."""
@@ -103,12 +102,6 @@ class Rounded(Walk):
 def rounded(values: Tensor, grid: ActivationScale) -> Tensor:
     """The nearest values that the grid has."""
     return torch.fake_quantize_per_tensor_affine(values, grid.scale, grid.zero_point, -128, 127)
-
-
-def along(values: Tensor, axis: int, dimensions: int) -> Tensor:
-    """Values of channels, shaped so that they meet the channels of a tensor."""
-    axis %= dimensions
-    return values.view([-1 if dimension == axis else 1 for dimension in range(dimensions)])
 
 
 def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:

@@ -95,8 +95,18 @@ def rounded_in(
 ) -> Tensor:
     """The weight of an operator of a folded graph as the values that its integers stand for."""
     weight, scales = tensor_of(graph, operand(operator, 1)), scales_in(graph, operator, axis, activations)
-    shape = [-1 if dimension == axis else 1 for dimension in range(weight.dim())]
-    return integers(weight, scales, axis) * scales.view(shape)
+    return on_grid(weight, scales, axis)
+
+
+def on_grid(weight: Tensor, scales: Tensor, axis: int) -> Tensor:
+    """The values that a weight's integers stand for."""
+    return integers(weight, scales, axis) * along(scales, axis, weight.dim())
+
+
+def along(values: Tensor, axis: int, dimensions: int) -> Tensor:
+    """Values of channels, shaped so that they meet the channels of a tensor."""
+    axis %= dimensions
+    return values.view([-1 if dimension == axis else 1 for dimension in range(dimensions)])
 
 
 def integers(weight: Tensor, scales: Tensor, axis: int) -> Tensor:
