@@ -102,7 +102,7 @@ def with_one_observer(subject: Subject, scales: Quantization) -> dict[str, Quant
     with torch.no_grad():
         batches = [torch.from_numpy(batch) for batch in subject.batches()]
         options = calibration.options(calibration.observe(batches))
-        images = batches[0]
+        images = torch.cat(batches[: max(1, len(batches) // 2)])  # as many as decide in `quantize`
         wanted = subject.model.module(images)
         uniform = {name: calibration.grids(options, name) for name in next(iter(options.values()))}
         near = {name: calibration.decibels(grids, images, wanted) for name, grids in uniform.items()}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.quantizer.placement import moves_values, origin, tail_of
-from edgekit.quantizer.simulate import BATCH, Walk, rounded
+from edgekit.quantizer.simulate import BATCH, Walk, noise, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,17 +20,13 @@ if TYPE_CHECKING:
     Options = Mapping[fx.Node, Mapping[str, ActivationScale]]
 
 
-_LEAST = 1e-12
-"""Of noise: what float32 itself cannot tell."""
-
-
 def nearest_at_readers(
     calibration: Calibration, options: Options, images: Tensor, values: Values | None
 ) -> dict[fx.Node, str]:
     """For each leader the name of the option that brings what its readers compute nearest to float.
 
-    One activation at a time is rounded, all else is float; the noise in a reader's result is relative to the result,
-    behind the activation function that the runtime computes along, so that what a ReLU cuts off counts for nothing.
+    One activation at a time is rounded, all else is float; the noise in a reader's result is relative to that of the
+    sample, behind the activation function that the runtime computes along: what a ReLU cuts off counts for nothing.
     """
     readers = _Readers(calibration, options, values)
     for batch in torch.split(images, BATCH):
@@ -73,7 +69,7 @@ class _Readers(Walk):
                     if reader.op == "output"
                     else getattr(self, reader.op)(reader.target, changed, kwargs)
                 )
-                found[grid] = _noise(wanted, self.behind(reader, result))
+                found[grid] = float(noise(wanted, self.behind(reader, result)).sum())
             self.errors[leader][name] += found[grid]
 
     def behind(self, reader: fx.Node, value: Tensor) -> Tensor:
@@ -84,10 +80,3 @@ class _Readers(Walk):
         args = torch.fx.node.map_arg(tail.args[1:], self.env.__getitem__)
         return getattr(self, tail.op)(tail.target, (value, *args), dict(tail.kwargs))  # type: ignore[no-any-return]
 
-
-def _noise(wanted: Tensor, found: Tensor) -> float:
-    """Noise to signal in decibels, summed over samples, so that one with an outlier does not speak for all."""
-    signal = wanted.flatten(1).square().sum(1)
-    noise = (found - wanted).flatten(1).square().sum(1)
-    told = signal > 0
-    return float((noise[told] / signal[told]).clamp_min(_LEAST).log10().sum()) * 10

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
     from edgekit.target import Int8Rules
 
-_TRIAL = 32
-"""Samples that decide what is kept; nothing is fitted to them where there are others enough."""
+_TRIAL = 128
+"""Samples, or half of those that there are, that decide what is kept: with fewer, chance decided (docs/int8.md)."""
+_APART = 64
+"""Samples from which on those that decide are others than those that are fitted to."""
+_FITTED = 32
+"""Samples that are fitted to, whatever they take of memory."""
 _KEPT_BYTES = 2**28
 _ENOUGH = 0.1
 """Decibels that a step must gain: less is chance."""
@@ -147,8 +151,7 @@ class _Work:
         seen = calibration.observe(self.taken(batches))
         self.samples.check()
         images = torch.cat(self.kept)
-        self.trial = images[:_TRIAL]
-        self.fit = images[_TRIAL:] if len(images) >= 2 * _TRIAL else images
+        self.trial, self.fit = _parted(images)
         self.doubt = doubt_about(self.model, calibration.graph, self.trial)
         self.wanted = outputs_of(Walk(calibration.graph), self.trial)
         choice = calibration.choose(seen, self.trial, self.wanted)
@@ -191,8 +194,16 @@ class _Work:
         widest = max(
             math.prod(map(int, value.shape[1:])) for value in values if isinstance(value, torch.Tensor)
         )
-        return max(_TRIAL, _KEPT_BYTES // (4 * widest))
+        return max(_FITTED, _KEPT_BYTES // (4 * widest))
 
     def better(self, step: str, best: _Found, other: _Found) -> _Found:
         self.trials.append(Trial(step, best.decibels, other.decibels))
         return other if self.trials[-1].kept else best
+
+
+def _parted(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Those that decide, and those that weights and biases are fitted to."""
+    if len(images) < _APART:
+        return images, images
+    count = min(_TRIAL, len(images) // 2)
+    return images[:count], images[count:]

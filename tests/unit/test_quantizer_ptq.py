@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -179,6 +180,16 @@ def test_corrected_biases_leave_no_mean_error() -> None:
     assert after.abs().max() < before.abs().max() / 2
 
 
+def test_nearness_hears_of_the_one_sample_that_a_range_clips() -> None:
+    wanted = torch.ones(100, 8)
+    found = wanted.clone()
+    found[0] = 0
+    assert decibels(wanted, found) == pytest.approx(20.0)  # an average of decibels would say 198
+    found[0] = 1
+    wanted[0], found[1] = 0, 0.9
+    assert decibels(wanted, found) == pytest.approx(10 * math.log10(99 / 0.01), abs=1e-3)
+
+
 def test_every_step_that_is_kept_brought_the_outputs_nearer() -> None:
     for network in (Residual, Shuffled, Gated, Plain):
         found = quantize(model_of(network), HOST, [pictures(64)], Methods(rounding_steps=20))
@@ -235,8 +246,13 @@ def test_adaround_is_written_into_the_networks_own_layers() -> None:
     assert sqnr_db(expected, run(quantized_graph(after, any_batch=True), images)) > sqnr_db(
         expected, run(quantized_graph(plain, any_batch=True), images)
     )
-    graph = dict(quantized_graph(after).named_buffers())
-    for name, value in folded_graph(after).named_parameters():
-        if name.endswith(".weight"):
-            scales = graph[f"{name}_scale"].view(-1, *[1] * (value.dim() - 1))
-            assert torch.allclose(value, graph[name] * scales, rtol=1e-5, atol=1e-9), name
+    graph, before = dict(quantized_graph(after).named_buffers()), folded_graph(model)
+    changed = {
+        name: value
+        for name, value in folded_graph(after).named_parameters()
+        if name.endswith(".weight") and not torch.equal(value, before.get_parameter(name))
+    }
+    assert len(changed) > 6
+    for name, value in changed.items():
+        scales = graph[f"{name}_scale"].view(-1, *[1] * (value.dim() - 1))
+        assert torch.allclose(value, graph[name] * scales, rtol=1e-5, atol=1e-9), name
