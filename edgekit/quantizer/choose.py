@@ -79,4 +79,3 @@ class _Readers(Walk):
             return value
         args = torch.fx.node.map_arg(tail.args[1:], self.env.__getitem__)
         return getattr(self, tail.op)(tail.target, (value, *args), dict(tail.kwargs))  # type: ignore[no-any-return]
-
