@@ -15,6 +15,7 @@ from edgekit.cli.evaluate import evaluate
 from edgekit.cli.export import export
 from edgekit.cli.failures import guarded
 from edgekit.cli.models import models
+from edgekit.cli.parity import parity
 from edgekit.cli.profile import profile
 from edgekit.cli.prune import prune
 from edgekit.cli.recipes import recipes
@@ -51,6 +52,7 @@ for command in (
     evaluate,
     export,
     verify,
+    parity,
     models,
     targets,
     recipes,

@@ -150,6 +150,8 @@ def _proof(report: Report, parity: Parity) -> Iterable[str]:
         yield f"read against the rules of {parity.rules}: none is broken"
     if parity.first_divergence:
         yield f"first layer that diverges: {parity.first_divergence}"
+    for tried in parity.repair:
+        yield f"repair tried: {tried}"
 
 
 def _budget(console: Console, report: Report) -> None:

@@ -2,8 +2,8 @@
 
 A format's module holds `EXTRA` (of edgekit) and `PACKAGES` (modules that it brings and an export needs),
 `export(model, target, folder) -> Written`, which writes the file, and `count(path) -> Counts`, `weights(path)` and
-`operators(path)`, which read it back without running it; `first_divergence(model, path, images)` names the first
-layer that departs from PyTorch's.
+`operators(path)`, which read it back without running it; `tensor_parity(model, path, images)` compares its tensors with
+PyTorch's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from edgekit import files, optional
 from edgekit.artifact import PARITY, Artifact, ArtifactFolder, TensorSpec
 from edgekit.errors import InputError
+from edgekit.exporters.layer_parity import LayerParity
 from edgekit.graph.file_graph import FileGraph
 from edgekit.model import Model
 from edgekit.operators import FileOperator
@@ -141,12 +142,16 @@ def file_graph(path: Path) -> FileGraph:
     return graph
 
 
-def divergence(model: Model, artifact: ArtifactFolder, images: Array) -> str:
-    """The first layer of the file that departs from PyTorch's, with both values."""
-    module = _format(artifact.manifest.format)
-    return str(
-        module.first_divergence(model, artifact.model_path, images) or "no single layer: the error builds up"
+def tensor_parity(model: Model, artifact: ArtifactFolder, images: Array) -> list[LayerParity]:
+    """The file's tensors against those of the network in PyTorch, in order of computation.
+
+    Those of a quantized file that both know by one name; a .tflite in float has some, other float files have none.
+    `images` is (n, C, H, W) float32.
+    """
+    layers: list[LayerParity] = _format(artifact.manifest.format).tensor_parity(
+        model, artifact.model_path, images
     )
+    return layers
 
 
 def _format(name: str) -> ModuleType:

@@ -57,11 +57,11 @@ def operators(path: Path) -> tuple[FileOperator, ...]:
     return layer_operators(path)
 
 
-def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
-    """The first tensor of the file below 25 dB against PyTorch, for images (n, C, H, W) float32."""
+def tensor_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+    """Every tensor of the file that PyTorch has too, for images (n, C, H, W) float32."""
     from edgekit.exporters import litert_divergence
 
-    return litert_divergence.first_divergence(model, path, images)
+    return litert_divergence.tensor_parity(model, path, images)
 
 
 def _specs(graph: Graph, indices: tuple[int, ...]) -> tuple[TensorSpec, ...]:

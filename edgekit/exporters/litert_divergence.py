@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity, compare_tensors
+from edgekit.exporters.layer_parity import LayerParity, compare_tensors
 from edgekit.exporters.litert_graph import read_graph
 from edgekit.exporters.litert_match import node_values
 from edgekit.exporters.litert_names import node_of
@@ -30,7 +30,7 @@ _QUANTIZERS = (
 )
 
 
-def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+def tensor_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
     """Every tensor of `path` that is a node of the PyTorch graph, in order of computation; the worst batch's.
 
     `images` is (n, C, H, W) float32. The reference is the quantized graph, or the folded float one of a model
@@ -44,13 +44,6 @@ def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
         for batch, values in zip(batches, tensor_values(content, batches), strict=True)
     ]
     return [min(versions, key=lambda layer: layer.sqnr_db) for versions in zip(*runs, strict=True)]
-
-
-def first_divergence(
-    model: Model, path: Path, images: Array, *, threshold_db: float = THRESHOLD_DB
-) -> LayerParity | None:
-    """The first tensor whose SQNR lies below the threshold; None where all are as near as that."""
-    return next((layer for layer in layer_parity(model, path, images) if layer.sqnr_db < threshold_db), None)
 
 
 def _compare(

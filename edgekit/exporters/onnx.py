@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
     from edgekit.target import Target
 
-__all__ = ["count", "export", "first_divergence", "operators", "weights"]
+__all__ = ["count", "export", "operators", "tensor_parity", "weights"]
 
 EXTRA, PACKAGES = "onnx", ("onnx", "onnxscript")
 MODEL_FILE, HALF_FILE = "model.onnx", "model-fp16.onnx"
@@ -60,11 +60,11 @@ def to_proto(model: Model, opset: int) -> ModelProto:
     return proto
 
 
-def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
-    """The first integer tensor below 25 dB against PyTorch in ONNX Runtime, for images (n, C, H, W) float32."""
+def tensor_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+    """Every integer tensor in ONNX Runtime against PyTorch's, for images (n, C, H, W) float32."""
     from edgekit.exporters import onnx_divergence
 
-    return onnx_divergence.first_divergence(model, path, images)
+    return onnx_divergence.tensor_parity(model, path, images)
 
 
 def _for_tensorrt(model: Model, target: Target, folder: Path, written: Written, proto: ModelProto) -> Written:

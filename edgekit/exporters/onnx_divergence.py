@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from edgekit import optional
-from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity, compare_tensors
+from edgekit.exporters.layer_parity import LayerParity, compare_tensors
 from edgekit.exporters.onnx_read import OnnxFile, read
 from edgekit.parity import batches_of
 from edgekit.quantizer.graphs import operand
@@ -22,26 +22,22 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
 
 
-def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:
-    """The first tensor whose SQNR over `images` (n, C, H, W) lies below 25 dB; None where all are nearer.
-
-    A float file has no tensors to compare.
-    """
-    layers = layer_parity(model, path, images) if model.quantization else []
-    return next((layer for layer in layers if layer.sqnr_db < THRESHOLD_DB), None)
-
-
-def layer_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+def tensor_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
     """Every tensor that both the file and PyTorch quantize under one name, in order of computation.
 
-    The file runs in ONNX Runtime with its integers as further outputs, so that fused kernels stay fused.
+    `images` is (n, C, H, W) float32. A float file has no such tensors. The file runs in ONNX Runtime with its integers
+    as further outputs, so that fused kernels stay fused.
     """
+    if model.quantization is None:
+        return []
     batches = batches_of(images, model.input_shape[0])
-    expected, actual = _in_torch(quantized_graph(model), batches), _in_file(read(path), batches)
+    expected, actual = quantized_values(model, batches), _in_file(read(path), batches)
     return [compare_tensors(name, expected[name], actual[name]) for name in actual if name in expected]
 
 
-def _in_torch(graph: fx.GraphModule, batches: list[Array]) -> dict[str, Array]:
+def quantized_values(model: Model, batches: list[Array]) -> dict[str, Array]:
+    """What every tensor that PyTorch quantizes holds, by its name, over these batches (N, C, H, W)."""
+    graph = quantized_graph(model)
     found: dict[str, list[Array]] = {}
 
     class Recorder(fx.Interpreter):

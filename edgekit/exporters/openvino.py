@@ -85,17 +85,11 @@ def _name_by_place(network: Any) -> None:
             node.set_friendly_name(f"{node.get_type_name()}_{index}")
 
 
-def first_divergence(model: Model, path: Path, images: Array) -> LayerParity | None:  # noqa: ARG001 (as others)
-    """The first tensor below 25 dB in the ONNX graph that the file was made from, as ONNX Runtime computes it.
+def tensor_parity(model: Model, path: Path, images: Array) -> list[LayerParity]:
+    """Every integer tensor in OpenVINO against PyTorch's, for images (n, C, H, W) float32."""
+    from edgekit.exporters import openvino_divergence
 
-    None where that graph is near: then it is OpenVINO's kernels that depart from it.
-    """
-    from edgekit.exporters import onnx_divergence
-
-    with tempfile.TemporaryDirectory() as temporary:
-        graph = Path(temporary) / "model.onnx"
-        files.write_bytes(graph, to_proto(model, DEFAULT_OPSET).SerializeToString())
-        return onnx_divergence.first_divergence(model, graph, images)
+    return openvino_divergence.tensor_parity(model, path, images)
 
 
 def count(path: Path) -> Counts:

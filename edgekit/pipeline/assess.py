@@ -20,15 +20,18 @@ from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
+from edgekit.pipeline.departing import departure_of
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import int8_options, place_of, proxy_of
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
-from edgekit.stages import RejectedError
+from edgekit.stages import Departure, RejectedError
 from edgekit.stages.training import outputs, score
 
 KNOWN_INPUTS = 8
 """Inputs whose outputs ship with the file, for a device to check itself against."""
+SAMPLES = 64
+"""Pictures on which a file is held to its network."""
 PROTOCOL = Protocol()
 
 
@@ -48,6 +51,8 @@ class Assessment:
     options: tuple[tuple[str, str], ...] = ()
     """The runtime options of that precision."""
     crashed: str = ""
+    answers: Array | None = None
+    """What the file gave in its runtime for the decision split, where that was asked."""
 
     @cached_property
     def compressed_size(self) -> int:
@@ -130,7 +135,15 @@ class Assessor:
             val_accuracy=right.value if right else None,
             val_others=right.others if right else {},
             fidelity_db=sqnr_db(self.reference, logits),
+            answers=logits if in_runtime else None,
         )
+
+    def departure(self, state: Assessment) -> Departure | None:
+        """How far an INT8 file in its runtime is from its network; None where it is near, or was not run."""
+        if state.model.quantization is None or state.answers is None:
+            return None
+        inputs = self.pictures(SAMPLES)
+        return departure_of(state.model, state.artifact, inputs, state.answers[: len(inputs)])
 
     def measure(self, sides: dict[str, Assessment], keep: Path | None = None) -> dict[str, Assessment]:
         """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.

@@ -6,17 +6,18 @@ from edgekit.artifact import ArtifactFolder
 from edgekit.bench import Candidate, Protocol, measure, predict
 from edgekit.devices import answering
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
-from edgekit.exporters import divergence, integer_counts, weights_in
+from edgekit.exporters import integer_counts, tensor_parity, weights_in
 from edgekit.exporters.layer_parity import THRESHOLD_DB
 from edgekit.exporters.rules import refuse_broken, title
 from edgekit.metrics import metric_of
+from edgekit.model import Model
 from edgekit.parity import sqnr_db
 from edgekit.patterns import density, pattern_of
-from edgekit.pipeline.assess import Assessment, Assessor
+from edgekit.pipeline.assess import SAMPLES, Assessment, Assessor
+from edgekit.pipeline.departing import LOOKED_AT, departed
 from edgekit.quantizer.outputs import network_outputs
 from edgekit.report import Parity
 
-SAMPLES = 64
 ENOUGH_DB = THRESHOLD_DB
 GLANCE = Protocol(blocks=1, warmup_seconds=0, min_seconds=0, min_samples=1)
 """To ask a runtime what it compiled to, not how fast it is."""
@@ -53,9 +54,17 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
         executed_by=witness,
         first_divergence=None
         if decibels >= ENOUGH_DB
-        else divergence(shipped.model, shipped.artifact, inputs[:2]),
+        else departed(decibels, tensor_parity(shipped.model, shipped.artifact, inputs[:LOOKED_AT])).told,
+        repair=_tried(shipped.model),
         rules=_held_to(shipped.artifact),
     )
+
+
+def _tried(model: Model) -> tuple[str, ...]:
+    """What was done to bring an INT8 file nearer to its network, while it was being made."""
+    details = model.lineage[-1].details if model.quantization else {}
+    tried = details.get("repair")
+    return (f"before: {details['departure']}", *tried) if isinstance(tried, list) else ()
 
 
 def _held_to(artifact: ArtifactFolder) -> str:

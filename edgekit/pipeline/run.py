@@ -197,6 +197,7 @@ class _Runner:
             quantizes=any(each.kind == "quantize" for each in self.stages),
             next_prune=job.recipe.next_prune(index),
             file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
+            departure=lambda model: self.assessor.departure(self._assess(model, index)),
             timing=Timings(self.assessor, f"{index + 1:02d}-timing")
             if self.assessor.place.on_target
             else None,

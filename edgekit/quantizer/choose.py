@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx
 
 from edgekit.quantizer.placement import moves_values, origin, tail_of
-from edgekit.quantizer.simulate import BATCH, Walk, noise, rounded
+from edgekit.quantizer.simulate import Walk, batches, noise, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ def nearest_at_readers(
     sample, behind the activation function that the runtime computes along: what a ReLU cuts off counts for nothing.
     """
     readers = _Readers(calibration, options, values)
-    for batch in torch.split(images, BATCH):
+    for batch in batches(images):
         readers.run(batch)
     return {leader: min(found, key=found.__getitem__) for leader, found in readers.errors.items()}
 

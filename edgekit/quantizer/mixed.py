@@ -13,6 +13,7 @@ from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.graphs import operand
 from edgekit.quantizer.placement import origin, place
 from edgekit.quantizer.reference import decision_of
+from edgekit.quantizer.simulate import rounded
 from edgekit.quantizer.weights import rounded_in
 
 if TYPE_CHECKING:
@@ -46,6 +47,21 @@ def integer_layers(model: Model) -> dict[str, str]:
     return {node.name: _layer(node) for node in placement.channel_axes}
 
 
+def operator_before(model: Model, tensor: str) -> str | None:
+    """The weighted operator on integers that a tensor, by its name in the folded graph, is computed from.
+
+    The nearest one on the way back; None where there is none, or no such tensor. Raises `InputError` where the model is
+    not quantized.
+    """
+    known = integer_layers(model)
+    queue = [node for node in folded_graph(model).graph.nodes if node.name == tensor]
+    for node in queue:
+        if node.name in known:
+            return str(node.name)
+        queue.extend(parent for parent in node.all_input_nodes if parent not in queue)
+    return None
+
+
 def float_layers(model: Model) -> tuple[str, ...]:
     """The layers of weighted operators that were left in float; raises `InputError` where it is not quantized."""
     quantization = decision_of(model)
@@ -67,9 +83,9 @@ def sensitivity(model: Model, images: Array) -> dict[str, float]:
     with torch.inference_mode():
         expected = _first(graph(inputs)).numpy()
         for node, axis in placement.channel_axes.items():
-            rounded = rounded_in(graph, node, axis, quantization.activations)
+            weight = rounded_in(graph, node, axis, quantization.activations)
             grid = quantization.activations[origin(operand(node, 0)).name]
-            alone = _Alone(graph, node, grid, rounded).run(inputs)
+            alone = _Alone(graph, node, grid, weight).run(inputs)
             found[node.name] = sqnr_db(expected, _first(alone).numpy())
     return found
 
@@ -88,9 +104,7 @@ class _Alone(fx.Interpreter):
         if n is not self.node:
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        grid = self.grid
-        rounded = torch.fake_quantize_per_tensor_affine(args[0], grid.scale, grid.zero_point, -128, 127)
-        return self.call_function(n.target, (rounded, self.weight, *args[2:]), kwargs)
+        return self.call_function(n.target, (rounded(args[0], self.grid), self.weight, *args[2:]), kwargs)
 
 
 def _first(outputs: Any) -> torch.Tensor:

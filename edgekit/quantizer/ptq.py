@@ -16,7 +16,7 @@ from edgekit.quantizer.reconstruct import Steps, reconstructed
 from edgekit.quantizer.samples import Samples
 from edgekit.quantizer.scales import Calibration, Choice
 from edgekit.quantizer.scaling import doubt_about
-from edgekit.quantizer.simulate import BATCH, Walk, outputs_of
+from edgekit.quantizer.simulate import Walk, batches, outputs_of
 from edgekit.quantizer.writeback import own_tensors, with_folded
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
     from edgekit.target import Int8Rules
 
-_TRIAL = 128
-"""Samples, or half of those that there are, that decide what is kept: with fewer, chance decided (docs/int8.md)."""
+_TRIAL, _LARGE_TRIAL = 128, 32
+"""Samples, or half of those that there are, that decide what is kept: with fewer, chance decides (docs/int8.md)."""
+_TRIAL_PIXELS = 128 * 96 * 96
+"""Where pictures are large, fewer of them decide: a trial takes as long as their pixels."""
 _APART = 64
 """Samples from which on those that decide are others than those that are fitted to."""
 _FITTED = 32
@@ -146,9 +148,9 @@ class _Work:
         self.trials: list[Trial] = []
         self.doubt: str | None = None
 
-    def steps(self, batches: Iterable[Array]) -> _Found:
+    def steps(self, arrays: Iterable[Array]) -> _Found:
         calibration, methods = self.calibration, self.methods
-        seen = calibration.observe(self.taken(batches))
+        seen = calibration.observe(self.taken(arrays))
         self.samples.check()
         images = torch.cat(self.kept)
         self.trial, self.fit = _parted(images)
@@ -159,7 +161,7 @@ class _Work:
         if methods.equalize and (pairs := pairs_of(calibration)):
             values = equalized(calibration.graph, pairs)
             choice = calibration.choose(
-                calibration.observe(torch.split(images, BATCH), values), self.trial, self.wanted, values
+                calibration.observe(batches(images), values), self.trial, self.wanted, values
             )
             best = self.better(_EQUALIZATION, best, _Found(choice, values, values, choice.decibels))
         if methods.correct_bias:
@@ -169,15 +171,15 @@ class _Work:
             best = self.mended(_ADAROUND, best, steps)
         return best
 
-    def taken(self, batches: Iterable[Array]) -> Iterator[Tensor]:
+    def taken(self, arrays: Iterable[Array]) -> Iterator[Tensor]:
         """What is calibrated on, checked; of the first, as many as memory is spent on are kept."""
         kept = 0
-        for images in filter(len, map(self.samples.take, batches)):
+        for images in filter(len, map(self.samples.take, arrays)):
             room = max(0, _KEPT_BYTES // images[0].nbytes - kept)
             if room:
                 self.kept.append(images[:room].clone())  # a caller may fill its array anew
                 kept += len(self.kept[-1])
-            yield images
+            yield from batches(images)
 
     def mended(self, step: str, best: _Found, steps: Steps) -> _Found:
         calibration, grids = self.calibration, best.choice.grids
@@ -205,5 +207,6 @@ def _parted(images: Tensor) -> tuple[Tensor, Tensor]:
     """Those that decide, and those that weights and biases are fitted to."""
     if len(images) < _APART:
         return images, images
-    count = min(_TRIAL, len(images) // 2)
+    affordable = max(_LARGE_TRIAL, _TRIAL_PIXELS // math.prod(images.shape[2:]))
+    count = min(_TRIAL, affordable, len(images) // 2)
     return images[:count], images[count:]

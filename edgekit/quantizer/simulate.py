@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     Grids = Mapping[str, ActivationScale]
     Values = Mapping[str, Tensor]
 
-BATCH = 32
-"""Pictures that are computed at once: all that a network makes of them must fit into memory."""
+_AT_ONCE = 48 * 3 * 64 * 64
+"""Values of pictures that are computed at once: what operators pass on should stay in the processor's cache."""
 _LEAST = 1e-20
 """Of noise: 200 dB, as good as the same."""
 
@@ -101,12 +102,19 @@ class Rounded(Walk):
 
 def rounded(values: Tensor, grid: ActivationScale) -> Tensor:
     """The nearest values that the grid has."""
-    return torch.fake_quantize_per_tensor_affine(values, grid.scale, grid.zero_point, -128, 127)
+    scale, zero = float(np.float32(grid.scale)), grid.zero_point
+    steps = values.mul(float(1 / np.float32(grid.scale))).round_()  # first, as files do: it decides ties
+    return steps.clamp_(-128 - zero, 127 - zero).mul_(scale)
+
+
+def batches(images: Tensor) -> tuple[Tensor, ...]:
+    """As many pictures (n, C, H, W) at a time as are computed at once."""
+    return torch.split(images, max(1, _AT_ONCE // images[0].numel()))
 
 
 def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
     """The network's output, the first one of several, for any number of pictures (n, C, H, W)."""
-    found = (walk.run(batch) for batch in torch.split(images, BATCH))
+    found = (walk.run(batch) for batch in batches(images))
     return torch.cat([each if isinstance(each, Tensor) else each[0] for each in found])
 
 

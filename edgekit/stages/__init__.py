@@ -28,6 +28,16 @@ class RejectedError(Exception):
     """A stage that cannot gain anything here says why; the run rolls it back and goes on."""
 
 
+@dataclass(frozen=True)
+class Departure:
+    """How far a file is from its network, and its first tensor that is."""
+
+    sqnr_db: float
+    tensor: str
+    """By its name in the folded graph; empty where no single one stands out."""
+    told: str
+
+
 class Timing(Protocol):
     """How long networks take as files in the target's runtime on the target."""
 
@@ -63,6 +73,8 @@ class Context:
     """The prune that the recipe has behind this stage."""
     timing: Timing | None = None
     """Measures on the target; None where it is not at hand, and speed is anybody's guess."""
+    departure: Callable[[Model], Departure | None] = lambda _: None
+    """How far the exported INT8 file, in its runtime, is from its network; None where it is near."""
 
 
 def need_labels(context: Context) -> None:

@@ -18,6 +18,7 @@ from edgekit.quantizer.mixed import integer_layers, sensitivity, with_floats
 
 if TYPE_CHECKING:
     from edgekit.stages import Context, Timing
+    from edgekit.target import Target
 
 GAINS = (1.0, 0.9)
 """An operator whose time in INT8 is over this share of its time in float goes back, in one candidate each."""
@@ -27,9 +28,9 @@ MOST = 0.25
 """The share of operators that may go back to float for accuracy's sake."""
 
 
-def can_mix(context: Context) -> bool:
+def can_mix(target: Target) -> bool:
     """Whether the target's files may hold both: in LiteRT's every tensor is an integer, and so are TensorRT's rules."""
-    return context.target.runtime in ("openvino", "onnxruntime")
+    return target.runtime in ("openvino", "onnxruntime")
 
 
 def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Model:

@@ -15,6 +15,7 @@ from edgekit.model import Detail, Event, Model, Quantization
 from edgekit.progress import Advance
 from edgekit.recipe import QuantizeOptions
 from edgekit.stages import Context, RejectedError
+from edgekit.stages.repair import repaired
 from edgekit.stages.sparsity import zero_masks
 from edgekit.stages.training import Training, train
 
@@ -41,7 +42,7 @@ class Quantize:
         """
         if "int8" not in context.target.precisions:
             raise RejectedError(f"{context.target.id} has no INT8")
-        return self._mixed(self._quantized(model, context), model, context)
+        return _near_its_file(self._mixed(self._quantized(model, context), model, context), context)
 
     def _quantized(self, model: Model, context: Context) -> Model:
         method = self.options.method
@@ -68,7 +69,7 @@ class Quantize:
     def _mixed(self, int8: Model, plain: Model, context: Context) -> Model:
         from edgekit.stages.mixed import can_mix, fastest, within_budget
 
-        if not self.options.mixed or not can_mix(context):
+        if not self.options.mixed or not can_mix(context.target):
             return int8
         reached, floor = context.measured_accuracy(int8), context.accuracy_floor
         if reached is not None and floor is not None and reached < floor:
@@ -133,6 +134,20 @@ class Quantize:
         module, quantization = finish_qat(model, graph)
         event = _event(quantization, context, model.lineage[-1].details)
         return model.after(event, module=module, quantization=quantization)
+
+
+def _near_its_file(int8: Model, context: Context) -> Model:
+    """The network, with operators in float where its file departs from it in its runtime, and that mends it."""
+    from edgekit.stages.mixed import can_mix
+
+    departure = context.departure(int8)
+    if departure is None:
+        return int8
+    context.progress.say(f"the file is {departure.sqnr_db:.1f} dB from its network: {departure.told}")
+    model, tried = repaired(int8, departure, context.departure, mixes=can_mix(context.target))
+    before = int8.lineage[-1]
+    told = {**before.details, "departure": departure.told, "repair": list(tried)}
+    return int8.after(before.model_copy(update={"details": told}), quantization=model.quantization)
 
 
 def _may_round(model: Model) -> bool:

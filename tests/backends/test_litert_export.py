@@ -21,9 +21,10 @@ from torch import Tensor, fx, nn
 
 from edgekit.errors import EdgekitError, InputError, MissingError
 from edgekit.exporters import Counts, Written
+from edgekit.exporters.layer_parity import first_departed
 from edgekit.exporters.litert import count, export, weights
 from edgekit.exporters.litert_counts import LitertCounts, litert_counts
-from edgekit.exporters.litert_divergence import first_divergence, layer_parity
+from edgekit.exporters.litert_divergence import tensor_parity
 from edgekit.exporters.litert_graph import pack, read_graph, unpack
 from edgekit.exporters.litert_names import node_of
 from edgekit.exporters.litert_run import verify_loads
@@ -243,7 +244,7 @@ def test_runtime_gives_the_numbers_of_the_reference(int8: Exported) -> None:
 
 
 def test_every_layer_is_near_the_reference(int8: Exported) -> None:
-    layers = layer_parity(int8.model, int8.path, int8.images[:2])
+    layers = tensor_parity(int8.model, int8.path, int8.images[:2])
     assert len(layers) >= int8.counts.integer_operators
     assert min(layer.sqnr_db for layer in layers) >= 30
 
@@ -282,7 +283,8 @@ def test_float_file_gives_pytorchs_numbers(tmp_path: Path) -> None:
     assert np.abs(shipped.outputs() - shipped.reference()).max() <= 1e-4
     assert shipped.counts.integer_operators == 0
     assert shipped.counts.float_operators == 6
-    assert first_divergence(shipped.model, shipped.path, shipped.images, threshold_db=80) is None
+    layers = tensor_parity(shipped.model, shipped.path, shipped.images)
+    assert min(layer.sqnr_db for layer in layers) >= 80
 
 
 def test_layer_norm_stays_float_and_the_layers_around_it_integers(tmp_path: Path) -> None:
@@ -309,15 +311,16 @@ def test_file_holds_no_path(mobilenet_int8: Exported) -> None:
     assert not [word for word in (b"/site-packages", b"litert_torch", b".py", b"/tmp") if word in content]
 
 
-def test_first_divergence_names_the_layer_that_was_changed(gated_int8: Exported, tmp_path: Path) -> None:
-    model = unpack(gated_int8.path.read_bytes())
-    names = [tensor.name for tensor in model.subgraphs[0].tensors]
-    bias = model.subgraphs[0].tensors[names.index(b"conv2d_4.bias")]
-    model.buffers[bias.buffer].data = np.roll(model.buffers[bias.buffer].data, 4)
+def test_the_first_departure_names_the_layer_that_was_changed(gated_int8: Exported, tmp_path: Path) -> None:
+    file = unpack(gated_int8.path.read_bytes())
+    names = [tensor.name for tensor in file.subgraphs[0].tensors]
+    bias = file.subgraphs[0].tensors[names.index(b"conv2d_4.bias")]
+    file.buffers[bias.buffer].data = np.roll(file.buffers[bias.buffer].data, 4)
     changed = tmp_path / "changed.tflite"
-    changed.write_bytes(pack(model))
-    assert first_divergence(gated_int8.model, gated_int8.path, gated_int8.images) is None
-    found = first_divergence(gated_int8.model, changed, gated_int8.images)
+    changed.write_bytes(pack(file))
+    model, images = gated_int8.model, gated_int8.images
+    assert first_departed(tensor_parity(model, gated_int8.path, images)) is None
+    found = first_departed(tensor_parity(model, changed, images))
     assert found is not None
     assert found.node == "conv2d_4"
     assert abs(found.file - found.reference) > 0.1

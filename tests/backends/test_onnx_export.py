@@ -19,8 +19,8 @@ from torch import nn
 
 from edgekit import optional
 from edgekit.errors import EdgekitError, MissingError
-from edgekit.exporters import Counts, divergence, integer_counts, weights_in
-from edgekit.exporters.onnx_divergence import layer_parity
+from edgekit.exporters import Counts, integer_counts, tensor_parity, weights_in
+from edgekit.exporters.layer_parity import first_departed
 from edgekit.exporters.onnx_graph import to_onnx
 from edgekit.model import Source
 from edgekit.parity import sqnr_db
@@ -208,17 +208,19 @@ def test_another_process_in_another_folder_writes_the_same_bytes(
 
 def test_the_first_layer_that_departs_from_pytorch_is_named(artifacts: Artifacts, tmp_path: Path) -> None:
     model, artifact = artifacts.of("residual", "host")
-    layers = layer_parity(model, artifact.model_path, pictures(2))
+    layers = tensor_parity(model, artifact, pictures(2))
     assert model.quantization is not None
     assert len(layers) > 0.8 * len(model.quantization.activations)
-    assert "no single layer" in divergence(model, artifact, pictures(2))
+    assert first_departed(layers) is None
     proto = onnx.load(artifact.model_path)
     weight = next(tensor for tensor in proto.graph.initializer if tensor.name == "features.2.conv.1.0.weight")
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight)[::-1].copy(), weight.name))
     onnx.save(proto, tmp_path / "model.onnx")
     broken = artifact.manifest.at(tmp_path)
     # The third block's depthwise convolution: what PyTorch calls its sixth activation.
-    assert divergence(model, broken, pictures(2)).startswith("hardtanh_4:")
+    found = first_departed(tensor_parity(model, broken, pictures(2)))
+    assert found is not None
+    assert found.node == "hardtanh_4"
 
 
 def test_without_onnx_the_pip_line_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import openvino
 import pytest
+import torch
 from exporting import exported, quantized
 from small_networks import Picked, Residual, Shuffled, model_of
 
-from edgekit.exporters import Counts, divergence, integer_counts, weights_in
+from edgekit.exporters import Counts, integer_counts, tensor_parity, weights_in
+from edgekit.exporters.layer_parity import first_departed
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.reference import quantized_graph
 
@@ -109,16 +113,21 @@ def test_another_process_in_another_folder_writes_the_same_bytes(
     assert b".onnx" not in artifact.model_path.read_bytes()
 
 
-def test_the_layer_that_departs_is_sought_in_the_graph_it_was_made_from(
-    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_tensor_that_departs_is_named_as_openvino_computes_it(artifacts: Artifacts) -> None:
     model, artifact = artifacts.of("residual")
     images, _ = artifact.parity()
-    assert divergence(model, artifact, images) == "no single layer: the error builds up"
-    monkeypatch.setattr(
-        "edgekit.exporters.onnx_divergence.THRESHOLD_DB", 1000.0
-    )  # now every layer has departed
-    assert "dB; furthest" in divergence(model, artifact, images)
+    assert model.quantization is not None
+    layers = tensor_parity(model, artifact, images)
+    assert len(layers) > 0.8 * len(set(model.quantization.activations.values()))
+    assert first_departed(layers) is None
+    changed = copy.deepcopy(model.module)
+    with torch.no_grad():
+        weight = changed.get_parameter("features.2.conv.1.0.weight")
+        weight.copy_(weight.flip(0))
+    found = first_departed(tensor_parity(replace(model, module=changed), artifact, images))
+    assert found is not None
+    assert found.node == "hardtanh_4"  # behind the third block's depthwise convolution
+    assert tensor_parity(replace(model, quantization=None), artifact, images) == []
 
 
 def test_a_layer_behind_an_index_is_counted_as_the_integer_one_it_is(tmp_path: Path) -> None:
