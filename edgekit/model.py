@@ -64,7 +64,7 @@ class Quantization(Frozen):
     """
 
     rules: Int8Rules
-    method: Literal["ptq", "adaround", "qat"]
+    method: Literal["ptq", "adaround", "qat", "tfmot-qat"]
     activations: Mapping[str, ActivationScale]
     calibration_samples: int
     calibration_sha256: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeGuard
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,7 +25,7 @@ from edgekit.stage_options import (
     SparsifyOptions,
     allowance,
 )
-from edgekit.tfmot_options import TfmotClusterOptions, TfmotPruneOptions
+from edgekit.tfmot_options import TfmotClusterOptions, TfmotPruneOptions, TfmotTraining
 from edgekit.tomlfile import folder_of, read_named
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Stage",
     "TfmotClusterOptions",
     "TfmotPruneOptions",
+    "TfmotTraining",
     "TrainOptions",
     "allowance",
     "list_recipes",
@@ -133,8 +134,10 @@ def trains_channels(stage: Stage) -> bool:
     return stage.kind == "sparsify" and stage.pattern == "channel"
 
 
-def uses_tfmot(stage: Stage) -> TypeGuard[TfmotPruneOptions | TfmotClusterOptions]:
-    """Whether a stage runs in TensorFlow's toolkit."""
+def uses_tfmot(stage: Stage) -> bool:
+    """Whether a stage trains in TensorFlow's toolkit."""
+    if stage.kind == "quantize":
+        return stage.method == "tfmot-qat"
     return stage.kind in ("tfmot-prune", "tfmot-cluster")
 
 

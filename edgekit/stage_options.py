@@ -212,8 +212,9 @@ class QuantizeOptions(Frozen):
     """INT8 by the target's rules; see `stages/quantize.py`."""
 
     kind: Literal["quantize"]
-    method: Literal["auto", "ptq", "adaround", "qat"] = "auto"
-    """`auto`: calibration alone; where that leaves the accuracy budget AdaRound, and training where that does too."""
+    method: Literal["auto", "ptq", "adaround", "qat", "tfmot-qat"] = "auto"
+    """`auto`: calibration alone; where that leaves the accuracy budget AdaRound, and training where that does too.
+    `tfmot-qat` trains in TensorFlow's toolkit."""
     calibration_samples: int = Field(default=256, ge=1)
     equalize: bool = True
     """Cross-layer equalization is tried; what is tried is kept where it brings the outputs nearer to the float ones."""

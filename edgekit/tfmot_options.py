@@ -12,7 +12,7 @@ from edgekit.patterns import known, pattern_of
 from edgekit.stage_options import Gain
 
 
-class _TfmotOptions(Frozen):
+class TfmotTraining(Frozen):
     """How TensorFlow's Model Optimization Toolkit trains; see `stages/tfmot.py`."""
 
     epochs: int = Field(default=20, ge=1)
@@ -24,7 +24,7 @@ class _TfmotOptions(Frozen):
     """Layers that keep all their values, by the network's own names; a block's name is all its layers."""
 
 
-class TfmotPruneOptions(_TfmotOptions):
+class TfmotPruneOptions(TfmotTraining):
     """Its `prune_low_magnitude`: zeros that come while it trains, and a file with sparse tensors."""
 
     kind: Literal["tfmot-prune"]
@@ -74,7 +74,7 @@ class TfmotPruneOptions(_TfmotOptions):
         return self
 
 
-class TfmotClusterOptions(_TfmotOptions):
+class TfmotClusterOptions(TfmotTraining):
     """Its weight clustering: each layer's weights take few different values, which a download packs well."""
 
     kind: Literal["tfmot-cluster"]

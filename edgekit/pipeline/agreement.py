@@ -21,7 +21,6 @@ from edgekit.metrics import metric_of
 from edgekit.model import Event, Model
 from edgekit.parity import Array, sqnr_db
 from edgekit.pipeline.departing import LOOKED_AT, departed, departure_of
-from edgekit.pipeline.loading import in_float
 from edgekit.pipeline.place import Place, int8_options, proxy_of
 from edgekit.progress import Progress, Silent
 from edgekit.quantizer.outputs import network_outputs
@@ -118,7 +117,7 @@ class _Work:
     def __init__(self, network: Model, data: Data, inputs: Array, threads: int, progress: Progress) -> None:
         self.network, self.data, self.inputs = network, data, inputs
         self.threads, self.progress = threads, progress
-        self.plain = in_float(network, progress)
+        self.plain = replace(network, quantization=None)
         self.expected = network_outputs(self.plain, inputs)
 
     def sides(self, target: Target) -> Iterator[Side]:

@@ -93,12 +93,14 @@ def _forecast(job: Job) -> float:
 
 
 def _epochs(stage: Stage) -> int:
-    """What a stage trains for at most, quantization-aware training left out: it is rare."""
+    """What a stage trains for at most, PyTorch's quantization-aware training left out: it is rare."""
     if stage.kind == "prune":
         return (stage.steps - 1) * stage.epochs_between
-    if uses_tfmot(stage):
-        return stage.epochs
-    if stage.kind == "recover" or (stage.kind == "sparsify" and stage.trains):
+    if stage.kind == "quantize":
+        return stage.qat_epochs if uses_tfmot(stage) else 0
+    if stage.kind in ("recover", "tfmot-prune", "tfmot-cluster") or (
+        stage.kind == "sparsify" and stage.trains
+    ):
         return stage.epochs
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgekit.quantizer.ptq import Methods, Quantized
 
 CALIBRATION_BATCH = 32
+_METHODS = {"ptq": "PTQ", "adaround": "PTQ with AdaRound", "qat": "QAT", "tfmot-qat": "QAT in TF-MOT"}
 CLUSTERED = "tfmot-cluster"
 """Behind this stage weights keep their few values: neither equalization nor AdaRound would leave them."""
 
@@ -54,6 +55,8 @@ class Quantize:
             return calibrated
         if reached is None:
             raise RejectedError("quantization-aware training needs labelled pictures")
+        if method == "tfmot-qat":
+            return _better(calibrated, reached, self._trained_by_tfmot(model, context), context)[0]
         best = calibrated
         if method == "auto" and _may_round(model):
             context.progress.say(f"{_figure(model, reached)} by calibration alone: AdaRound")
@@ -106,6 +109,19 @@ class Quantize:
             rounding_steps=options.adaround_steps if adaround and free else 0,
             seed=context.seed,
         )
+
+    def _trained_by_tfmot(self, model: Model, context: Context) -> Model:
+        """Its weights, with scales as ever: they are decided once, by the target's rules."""
+        from edgekit.stages.tfmot import train_rounded
+
+        if not _may_round(model):
+            raise RejectedError("clustered weights would leave their few values while they are trained")
+        module, loss = train_rounded(model, context, self.options)
+        int8 = self._calibrated(replace(model, module=module), context, adaround=False)
+        assert int8.quantization is not None
+        quantization = int8.quantization.model_copy(update={"method": "tfmot-qat"})
+        event = _event(quantization, context, {**int8.lineage[-1].details, "loss": loss})
+        return model.after(event, module=int8.module, quantization=quantization)
 
     def _trained(self, model: Model, context: Context) -> Model:
         from edgekit.quantizer.qat import finish_qat, prepare_qat
@@ -183,7 +199,7 @@ def _details(found: Quantized) -> dict[str, Detail]:
 
 def _event(quantization: Quantization, context: Context, details: Mapping[str, Detail]) -> Event:
     random = " of random pictures: no claim about accuracy" if context.data.name == "random" else ""
-    name = {"ptq": "PTQ", "adaround": "PTQ with AdaRound", "qat": "QAT"}[quantization.method]
+    name = _METHODS[quantization.method]
     return Event(
         stage="quantize",
         summary=f"INT8 by {name}, {quantization.calibration_samples} samples{random}",

@@ -22,7 +22,7 @@ from edgekit.graph.description import Description
 from edgekit.graph.trace import trace
 from edgekit.model import Event, Model
 from edgekit.patterns import density, pattern_of
-from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
+from edgekit.recipe import QuantizeOptions, TfmotClusterOptions, TfmotPruneOptions, TfmotTraining
 from edgekit.stages import Context, RejectedError, need_labels
 from edgekit.stages.tfmot_data import Epochs
 from edgekit.stages.training import needs_adaptive, recalibrate
@@ -114,6 +114,20 @@ class TfmotCluster:
         return model.after(event, module=trained.module, sparsity=held)
 
 
+def train_rounded(model: Model, context: Context, options: QuantizeOptions) -> tuple[nn.Module, float]:
+    """Quantization-aware training (Jacob et al. 2018): float weights that were trained while TF-MOT rounded them.
+
+    Zeros of a pattern stay, as its pruning-preserving scheme keeps them. Gives the loss of the last epoch too; raises
+    as `TfmotPrune` does.
+    """
+    how = TfmotTraining(
+        epochs=options.qat_epochs, learning_rate=options.qat_learning_rate, batch_size=options.batch_size
+    )
+    method = {"kind": "quantize", "keep_zeros": bool(model.sparsity)}
+    trained = _train(model, context, how, method, title="tfmot-qat")
+    return trained.module, trained.loss
+
+
 @dataclass(frozen=True)
 class _Trained:
     module: nn.Module
@@ -163,7 +177,7 @@ def _reached(layer: str, weight: torch.Tensor, pattern: str) -> str:
 def _train(
     model: Model,
     context: Context,
-    options: TfmotPruneOptions | TfmotClusterOptions,
+    options: TfmotTraining,
     method: dict[str, Any],
     *,
     title: str,

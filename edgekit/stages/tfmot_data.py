@@ -10,7 +10,7 @@ import torch
 
 from edgekit.data.batching import batch_count, batches
 from edgekit.data.split import Split
-from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
+from edgekit.recipe import TfmotTraining
 from edgekit.stages import Context
 from edgekit.stages.training import on_device
 
@@ -21,9 +21,7 @@ class Epochs:
     Only the epoch that is being trained on and the next one are on disk.
     """
 
-    def __init__(
-        self, split: Split, context: Context, options: TfmotPruneOptions | TfmotClusterOptions
-    ) -> None:
+    def __init__(self, split: Split, context: Context, options: TfmotTraining) -> None:
         self.split, self.context, self.options = split, context, options
         self.steps = batch_count(len(split), options.batch_size)
         self.classes = context.baseline.source.num_classes

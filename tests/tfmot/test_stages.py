@@ -10,10 +10,13 @@ from small_networks import Residual, Shuffled, model_of
 from edgekit.data.split import Data
 from edgekit.model import Model
 from edgekit.patterns import density, pattern_of
-from edgekit.recipe import TfmotClusterOptions, TfmotPruneOptions
+from edgekit.recipe import QuantizeOptions, TfmotClusterOptions, TfmotPruneOptions
 from edgekit.stages import RejectedError, stage
+from edgekit.stages.tfmot import train_rounded
+from edgekit.target import load_target
 
 pytestmark = pytest.mark.tfmot
+QAT = QuantizeOptions(kind="quantize", method="tfmot-qat", qat_epochs=1, calibration_samples=64)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,48 @@ def test_all_weights_were_trained(pruned: Model) -> None:
         if value.is_floating_point():
             assert torch.isfinite(value).all(), name
             assert not torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize("network", [Residual, Shuffled])
+def test_weights_that_learnt_to_be_rounded(network: type[torch.nn.Module], digits: Data) -> None:
+    original = model_of(network)
+    module, loss = train_rounded(original, context(original, digits), QAT)
+    assert 0 < loss < 10
+    before = original.module.state_dict()
+    for name, value in module.state_dict().items():
+        if value.is_floating_point():
+            assert torch.isfinite(value).all(), name
+            assert not torch.equal(value, before[name]), name
+            if name.endswith("weight"):  # a few steps at a small rate: near to where it began
+                assert (value - before[name]).norm() < 0.5 * before[name].norm(), name
+
+
+def test_rounding_keeps_the_zeros(pruned: Model, digits: Data) -> None:
+    module, _ = train_rounded(pruned, context(pruned, digits), QAT)
+    for name in pruned.sparsity:
+        weight = module.get_parameter(f"{name}.weight").detach()
+        assert pattern_of("2:4").holds(weight.numpy()), name
+        assert not torch.equal(weight, pruned.module.get_parameter(f"{name}.weight")), name
+
+
+def test_the_better_of_calibration_and_training_is_taken(digits: Data) -> None:
+    original = model_of(Residual)
+    reached = {"ptq": 0.5, "tfmot-qat": 0.6}
+
+    def accuracy(model: Model) -> float:
+        assert model.quantization is not None
+        return reached[model.quantization.method]
+
+    about = context(original, digits, measured_accuracy=accuracy, target=load_target("android"))
+    found = stage(QAT).apply(original, about)
+    assert found.quantization is not None
+    assert found.quantization.method == "tfmot-qat"
+    assert found.lineage[-1].summary.startswith("INT8 by QAT in TF-MOT")
+    assert isinstance(found.lineage[-1].details["loss"], float)
+    reached["tfmot-qat"] = 0.4
+    found = stage(QAT).apply(original, about)
+    assert found.quantization is not None
+    assert found.quantization.method == "ptq"
 
 
 def test_clusters_that_keep_the_zeros(pruned: Model, digits: Data) -> None:

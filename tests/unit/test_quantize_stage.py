@@ -12,6 +12,7 @@ from small_networks import Residual, model_of
 from edgekit.data import Data, load_data
 from edgekit.model import Event, Model
 from edgekit.recipe import QuantizeOptions
+from edgekit.stages import RejectedError
 from edgekit.stages.quantize import Quantize
 from edgekit.stages.training import recalibrate
 
@@ -90,6 +91,8 @@ def test_clustered_weights_keep_their_values(model: Model, data: Data) -> None:
     tried = stage(method="adaround").apply(clustered, context(model, data)).lineage[-1].details["tried"]
     assert isinstance(tried, dict)
     assert set(tried) == {"bias correction"}
+    with pytest.raises(RejectedError, match="clustered weights"):
+        stage(method="tfmot-qat").apply(clustered, context(model, data, measured_accuracy=lambda _: 0.5))
 
 
 def test_pictures_of_another_scale_are_told(model: Model, data: Data) -> None:

@@ -48,8 +48,9 @@ def test_the_share_of_zeros_and_when_they_are_settled() -> None:
 
 
 def test_recipes_that_come_with_it() -> None:
-    for name in ("tfmot-sparse", "tfmot-cluster"):
+    for name in ("tfmot-sparse", "tfmot-cluster", "tfmot-qat"):
         assert all(map(uses_tfmot, load_recipe(name).stages))
+    assert not any(map(uses_tfmot, load_recipe("prune-int8").stages))
 
 
 def test_the_encoding_is_kept(tmp_path: Path) -> None:

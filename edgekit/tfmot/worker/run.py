@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import sys
@@ -13,6 +14,12 @@ import numpy as np
 
 from .refused import REFUSED, Refused
 
+_METHODS = {
+    "prune": ("pruning", "prune"),
+    "cluster": ("clustering", "cluster"),
+    "quantize": ("quantizing", "quantize"),
+}
+"""How a network is trained → the module and its function, of which only one is loaded."""
 PACKAGES = ("tensorflow", "tf_keras", "keras", "tensorflow-model-optimization")
 
 
@@ -36,10 +43,9 @@ def _train(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     description = job["network"]
     model = build(description)
     load(model, description, _arrays(folder / "weights.npz"))
-    if job["method"]["kind"] == "prune":
-        from .pruning import prune as method
-    else:
-        from .clustering import cluster as method
+    module, name = _METHODS[job["method"]["kind"]]
+    method = getattr(importlib.import_module(f".{module}", __package__), name)
+    result: dict[str, Any]
     stripped, result = method(model, description, folder, job)
     if stripped is not None:
         np.savez(folder / "trained.npz", **save(stripped, description))  # type: ignore[arg-type]
