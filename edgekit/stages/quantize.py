@@ -56,7 +56,7 @@ class Quantize:
         if reached is None:
             raise RejectedError("quantization-aware training needs labelled pictures")
         if method == "tfmot-qat":
-            return _better(calibrated, reached, self._trained_by_tfmot(model, context), context)[0]
+            return _best(calibrated, reached, self._trained_by_tfmot(model, context), context)
         best = calibrated
         if method == "auto" and _may_round(model):
             context.progress.say(f"{_figure(model, reached)} by calibration alone: AdaRound")
@@ -67,7 +67,7 @@ class Quantize:
             context.progress.say("a .pt2 file's graph is not trained for INT8: calibration alone")
             return best
         context.progress.say(f"{_figure(model, reached)} without training: quantization-aware training")
-        return _better(best, reached, self._trained(calibrated, context), context)[0]
+        return _best(best, reached, self._trained(calibrated, context), context)
 
     def _mixed(self, int8: Model, plain: Model, context: Context) -> Model:
         from edgekit.stages.mixed import can_mix, fastest, within_budget
@@ -174,6 +174,18 @@ def _better(best: Model, reached: float, other: Model, context: Context) -> tupl
     """Of two, the more accurate; the first where they are equal."""
     found = context.measured_accuracy(other)
     return (other, found) if found is not None and found > reached else (best, reached)
+
+
+def _best(best: Model, reached: float, trained: Model, context: Context) -> Model:
+    """The trained one where it is more accurate; either way both figures are told."""
+    after = context.measured_accuracy(trained)
+    found = trained if after is not None and after > reached else best
+    told = f"{_figure(best, reached)} without training"
+    told += ", and the trained network failed" if after is None else f", {100 * after:.2f} % with it"
+    context.progress.say(told)
+    last = found.lineage[-1]
+    last = last.model_copy(update={"details": {**last.details, "training": told}})
+    return replace(found, lineage=(*found.lineage[:-1], last))
 
 
 def _figure(model: Model, reached: float) -> str:

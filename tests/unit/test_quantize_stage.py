@@ -84,6 +84,8 @@ def test_auto_goes_as_far_as_it_takes_and_keeps_the_best(
         assert found.lineage[-1].details["tried"]["adaround"]  # type: ignore[call-overload,index]
     else:
         assert found.quantization.method == method
+        told = str(found.lineage[-1].details["training"])
+        assert told.endswith(f"{100 * accuracies[2]:.2f} % with it")
 
 
 def test_clustered_weights_keep_their_values(model: Model, data: Data) -> None:
