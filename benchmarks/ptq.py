@@ -27,7 +27,7 @@ from edgekit.pipeline.baseline import baseline
 from edgekit.pipeline.job import resolve
 from edgekit.progress import Silent
 from edgekit.quantizer.fold import folded_graph
-from edgekit.quantizer.ptq import Methods, Quantized, quantize
+from edgekit.quantizer.ptq import Methods, Quantized, parted, quantize
 from edgekit.quantizer.reference import quantized_graph
 from edgekit.quantizer.scales import Calibration
 from edgekit.quantizer.simulate import decibels
@@ -102,7 +102,7 @@ def with_one_observer(subject: Subject, scales: Quantization) -> dict[str, Quant
     with torch.no_grad():
         batches = [torch.from_numpy(batch) for batch in subject.batches()]
         options = calibration.options(calibration.observe(batches))
-        images = torch.cat(batches[: max(1, len(batches) // 2)])  # as many as decide in `quantize`
+        images, _ = parted(torch.cat(batches))
         wanted = subject.model.module(images)
         uniform = {name: calibration.grids(options, name) for name in next(iter(options.values()))}
         near = {name: calibration.decibels(grids, images, wanted) for name, grids in uniform.items()}

@@ -8,7 +8,6 @@ from edgekit.cli import options
 from edgekit.cli.listing import print_table
 from edgekit.cli.output import output
 from edgekit.cli.progress import shown
-from edgekit.errors import BudgetError
 from edgekit.request import Request
 
 if TYPE_CHECKING:
@@ -34,7 +33,10 @@ Targets = Annotated[
         help="A device whose file is made and run here; repeat it for more.",
     ),
 ]
-Samples = Annotated[int, typer.Option("--samples", metavar="N", help="Pictures that all files get.")]
+Samples = Annotated[
+    int | None,
+    typer.Option("--samples", metavar="N", show_default="64", help="Pictures that all files get."),
+]
 Tensors = Annotated[bool, typer.Option("--tensors", help="Every tensor of each file, not its worst alone.")]
 
 
@@ -43,7 +45,7 @@ def parity(
     *,
     target: Targets = None,
     data: options.Data = None,
-    samples: Samples = 64,
+    samples: Samples = None,
     tensors: Tensors = False,
     weights: options.Weights = None,
     input_size: options.InputSize = None,
@@ -68,17 +70,10 @@ def parity(
             input_size=options.size(input_size),
             width=width,
         )
-        found = agree(
-            network,
-            targets=tuple(target or ()),
-            data=data,
-            samples=samples,
-            threads=threads,
-            progress=shown(),
-        )
+        found = agree(network, tuple(target or ()), data, samples, threads=threads, progress=shown())
         sink.show(found.document(), lambda console: _print(console, found, tensors=tensors))
-    if not found.holds:
-        raise typer.Exit(BudgetError.exit_code)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
 
 
 def _print(console: "Console", found: "Agreement", *, tensors: bool) -> None:
@@ -106,7 +101,7 @@ def _print(console: "Console", found: "Agreement", *, tensors: bool) -> None:
             console.print(f"{name}: first to diverge: {side.diverges}")
         for tried in side.repair:
             console.print(f"{name}: repair tried: {tried}")
-        if tensors:
+        if tensors and side.tensors:
             console.print(f"\n{name}")
             print_table(
                 console,

@@ -39,10 +39,13 @@ def _in_file(network: Any, known: Container[str], batches: list[Array]) -> dict[
         if node.get_type_name() == "FakeQuantize":
             names = sorted(name for name in node.input_value(0).get_names() if name in known)
             tensors.update(dict.fromkeys(names[:1], node.output(0)))
-    own = len(network.outputs)
     network.add_outputs(list(tensors.values()))
+    places = [
+        network.get_result_index(port) for port in tensors.values()
+    ]  # one that was an output stays where it is
     compiled = package().Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    runs = [list(compiled(batch).values())[own:] for batch in batches]
+    results = [list(compiled(batch).values()) for batch in batches]
+    runs = [[values[place] for place in places] for values in results]
     return {
         name: np.concatenate(values) for name, values in zip(tensors, zip(*runs, strict=True), strict=True)
     }

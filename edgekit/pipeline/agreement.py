@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,25 +15,28 @@ import numpy as np
 from edgekit.artifact import ArtifactFolder
 from edgekit.bench import predict
 from edgekit.data import Data, load_data
-from edgekit.errors import InputError, MeasurementError, MissingError
-from edgekit.exporters import check_packages, export, tensor_parity
-from edgekit.exporters.layer_parity import THRESHOLD_DB, LayerParity
+from edgekit.errors import BudgetError, EdgekitError, InputError
+from edgekit.exporters import check_packages, export
+from edgekit.exporters.layer_parity import LayerParity
 from edgekit.metrics import metric_of
 from edgekit.model import Event, Model
 from edgekit.parity import Array, sqnr_db
-from edgekit.pipeline.departing import LOOKED_AT, departed, departure_of
-from edgekit.pipeline.place import Place, int8_options, proxy_of
+from edgekit.pipeline.assess import SAMPLES
+from edgekit.pipeline.departing import compared, departure, failed
+from edgekit.pipeline.place import int8_options, proxy_of
 from edgekit.progress import Progress, Silent
 from edgekit.quantizer.outputs import network_outputs
 from edgekit.quantizer.ptq import Methods, quantize
+from edgekit.recipe import QuantizeOptions
+from edgekit.stages import Departure
 from edgekit.stages.mixed import can_mix
-from edgekit.stages.quantize import CALIBRATION_BATCH
+from edgekit.stages.quantize import calibration_batches
 from edgekit.stages.repair import repaired
 from edgekit.target import Target, load_target
 
 TARGETS = ("host", "intel-cpu", "android")
 """Unless said: one a runtime that runs here, ONNX Runtime, OpenVINO and LiteRT."""
-SAMPLES, CALIBRATION_SAMPLES = 64, 256
+CALIBRATION_SAMPLES = QuantizeOptions(kind="quantize").calibration_samples
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,13 @@ class Side:
     precision: str
     failed: str = ""
     """Why there is no file, or no answer of it."""
+    exit_code: int = 0
+    """Of what failed."""
+    calibration_samples: int | None = None
     sqnr_db: float | None = None
     """Of its answers, to those of the network that it was made from in PyTorch, quantized as it is."""
     float_db: float | None = None
-    """To those of the float network."""
+    """To those of the network's float weights; of a run's INT8 network these are those that are rounded."""
     agreement: float | None = None
     """The share of answers (pictures; pixels of masks) that it has in common with the float network."""
     tensors: tuple[LayerParity, ...] = ()
@@ -62,7 +69,7 @@ class Side:
     @property
     def holds(self) -> bool:
         """Whether it ran, and is as near as a file should be."""
-        return self.sqnr_db is not None and self.sqnr_db >= THRESHOLD_DB
+        return not (self.failed or self.diverges)
 
 
 @dataclass(frozen=True)
@@ -72,25 +79,29 @@ class Agreement:
     model: str
     data: str
     samples: int
-    calibration_samples: int
     sides: tuple[Side, ...]
 
     @property
-    def holds(self) -> bool:
-        """Whether all files do."""
-        return all(side.holds for side in self.sides)
+    def exit_code(self) -> int:
+        """0 where all files hold, that of a missed budget where one departs, else that of the first that failed."""
+        if any(side.diverges for side in self.sides):
+            return BudgetError.exit_code
+        return next((side.exit_code for side in self.sides if side.failed), 0)
 
     def document(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return {**asdict(self), "holds": self.holds}
+        """As `--json` prints it; values that are not finite have no number there."""
+        document = {**asdict(self), "holds": self.exit_code == 0}
+        for tensor in (tensor for side in document["sides"] for tensor in side["tensors"]):
+            tensor.update({name: None for name in ("reference", "file") if not math.isfinite(tensor[name])})
+        return document
 
 
 def agree(
     network: Model,
-    *,
     targets: Sequence[str] = (),
     data: Path | None = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
+    *,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Agreement:
@@ -100,15 +111,15 @@ def agree(
     data's calibration pictures. A runtime that is missing, fails or refuses the file is a `failed` side. Raises
     `InputError` for unknown targets, data that does not fit, and fewer than one sample.
     """
-    if samples < 1:
-        raise InputError(f"--samples {samples} compares nothing", hint="give 1 or more")
+    count = SAMPLES if samples is None else samples
+    if count < 1:
+        raise InputError(f"--samples {count} compares nothing", hint="give 1 or more")
     show, goals = progress or Silent(), [load_target(name) for name in targets or TARGETS]
     found = load_data(data, task=network.task, preprocessing=network.preprocessing, progress=show)
     split = found.test or found.val or found.calibration
-    work = _Work(network, found, split.images(np.arange(min(samples, len(split)))), threads, show)
+    work = _Work(network, found, split.images(np.arange(min(count, len(split)))), threads, show)
     sides = tuple(side for goal in goals for side in work.sides(goal))
-    calibrated = min(CALIBRATION_SAMPLES, len(found.calibration))
-    return Agreement(network.name, found.name, len(work.inputs), calibrated, sides)
+    return Agreement(network.name, found.name, len(work.inputs), sides)
 
 
 class _Work:
@@ -135,8 +146,8 @@ class _Work:
                 yield self.compared(
                     side, self.quantized(target) if precision == "int8" else self.plain, target
                 )
-            except (InputError, MissingError, MeasurementError) as error:
-                yield replace(side, failed=error.what)
+            except EdgekitError as error:
+                yield replace(side, failed=str(error), exit_code=error.exit_code)
 
     def quantized(self, target: Target) -> Model:
         """By the target's rules: as it is, or calibrated."""
@@ -144,11 +155,7 @@ class _Work:
         if decided is not None and decided.rules == target.int8:
             return self.network
         split = self.data.calibration
-        count = min(CALIBRATION_SAMPLES, len(split))
-        batches = (
-            split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
-            for start in range(0, count, CALIBRATION_BATCH)
-        )
+        batches = calibration_batches(split, min(CALIBRATION_SAMPLES, len(split)))
         made = quantize(self.plain, target.int8, batches, Methods())
         event = Event(stage="quantize", summary=f"INT8 by the rules of {target.id}")
         return self.plain.after(event, module=made.module, quantization=made.quantization)
@@ -157,33 +164,38 @@ class _Work:
         """What the file gives; where it departs, what the repair gave."""
         with tempfile.TemporaryDirectory() as temporary:
             artifact, answers = self.run(model, target, Path(temporary) / "file")
-            decibels = sqnr_db(network_outputs(model, self.inputs), answers)
-            layers = tensor_parity(model, artifact, self.inputs[:LOOKED_AT])
+            layers = compared(model, artifact, self.inputs)
+        decibels = sqnr_db(network_outputs(model, self.inputs), answers)
         told = replace(
             side,
+            calibration_samples=model.quantization.calibration_samples if model.quantization else None,
             sqnr_db=decibels,
             float_db=sqnr_db(self.expected, answers),
             agreement=metric_of(model.task).agreement(self.expected, answers),
             tensors=tuple(layers),
         )
-        if decibels >= THRESHOLD_DB:
+        parted = departure(decibels, lambda: layers)
+        if parted is None:
             return told
-        departure = departed(decibels, layers)
+        told = replace(told, diverges=parted.told)
         if model.quantization is None:
-            return replace(told, diverges=departure.told)
-        again = partial(self.departure, target=target)
-        _, tried = repaired(model, departure, again, mixes=can_mix(target))
-        return replace(told, diverges=departure.told, repair=tried)
+            return told
+        _, tried = repaired(model, parted, partial(self.departure, target=target), mixes=can_mix(target))
+        return replace(told, repair=tried)
 
-    def departure(self, model: Model, target: Target) -> Any:
+    def departure(self, model: Model, target: Target) -> Departure | None:
         """Of a candidate that a repair asks about."""
-        with tempfile.TemporaryDirectory() as temporary:
-            artifact, answers = self.run(model, target, Path(temporary) / "file")
-            return departure_of(model, artifact, self.inputs, answers)
+        try:
+            with tempfile.TemporaryDirectory() as temporary:
+                artifact, answers = self.run(model, target, Path(temporary) / "file")
+                decibels = sqnr_db(network_outputs(model, self.inputs), answers)
+                return departure(decibels, lambda: compared(model, artifact, self.inputs))
+        except EdgekitError as error:
+            return failed(error)
 
     def run(self, model: Model, target: Target, folder: Path) -> tuple[ArtifactFolder, Array]:
         """The target's file and its answers, in a child process."""
-        place: Place = proxy_of(target)
+        place = proxy_of(target)
         folder.mkdir()
         artifact = export(model, target, folder, self.inputs[:1])
         options = int8_options(target, place.runtime) if model.quantization else {}

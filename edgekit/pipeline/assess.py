@@ -20,11 +20,12 @@ from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
-from edgekit.pipeline.departing import departure_of
+from edgekit.pipeline.departing import FAILED_DB, compared, departure
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import int8_options, place_of, proxy_of
 from edgekit.pipeline.verdict import Figures
 from edgekit.progress import Progress
+from edgekit.quantizer.outputs import network_outputs
 from edgekit.stages import Departure, RejectedError
 from edgekit.stages.training import outputs, score
 
@@ -52,7 +53,7 @@ class Assessment:
     """The runtime options of that precision."""
     crashed: str = ""
     answers: Array | None = None
-    """What the file gave in its runtime for the decision split, where that was asked."""
+    """What the file gave in its runtime for the first pictures of the decision split, where that was asked."""
 
     @cached_property
     def compressed_size(self) -> int:
@@ -135,15 +136,18 @@ class Assessor:
             val_accuracy=right.value if right else None,
             val_others=right.others if right else {},
             fidelity_db=sqnr_db(self.reference, logits),
-            answers=logits if in_runtime else None,
+            answers=logits[:SAMPLES].copy() if in_runtime else None,
         )
 
     def departure(self, state: Assessment) -> Departure | None:
         """How far an INT8 file in its runtime is from its network; None where it is near, or was not run."""
-        if state.model.quantization is None or state.answers is None:
+        if state.model.quantization is None:
             return None
+        if state.answers is None:
+            return Departure(FAILED_DB, "", state.crashed) if state.crashed else None
         inputs = self.pictures(SAMPLES)
-        return departure_of(state.model, state.artifact, inputs, state.answers[: len(inputs)])
+        decibels = sqnr_db(network_outputs(state.model, inputs), state.answers)
+        return departure(decibels, lambda: compared(state.model, state.artifact, inputs))
 
     def measure(self, sides: dict[str, Assessment], keep: Path | None = None) -> dict[str, Assessment]:
         """Measure assessed models side by side in one interleaved run, each in every precision its runtime has.

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgekit.artifact import ArtifactFolder
+from edgekit.errors import EdgekitError
 from edgekit.exporters import tensor_parity
 from edgekit.exporters.layer_parity import NOWHERE, THRESHOLD_DB, LayerParity, first_departed
 from edgekit.model import Model
-from edgekit.parity import Array, sqnr_db
-from edgekit.quantizer.outputs import network_outputs
+from edgekit.parity import Array
 from edgekit.stages import Departure
 
 LOOKED_AT = 2
 """Pictures that tensors are compared on."""
+FAILED_DB = -200.0
+"""Of a file that gives no answers."""
 
 
-def departure_of(model: Model, artifact: ArtifactFolder, inputs: Array, answers: Array) -> Departure | None:
-    """What departs in a file that gives these answers (n, …) for inputs (n, C, H, W); None at 25 dB and above."""
-    decibels = sqnr_db(network_outputs(model, inputs), answers)
+def departure(decibels: float, tensors: Callable[[], list[LayerParity]]) -> Departure | None:
+    """What is to be said of answers so far from PyTorch's; None at 25 dB and above, where no tensor is asked for."""
     if decibels >= THRESHOLD_DB:
         return None
-    return departed(decibels, tensor_parity(model, artifact, inputs[:LOOKED_AT]))
-
-
-def departed(decibels: float, layers: list[LayerParity]) -> Departure:
-    """The first of a file's tensors that is under 25 dB, where there is one."""
-    first = first_departed(layers)
+    first = first_departed(tensors())
     return Departure(decibels, first.node if first else "", str(first or NOWHERE))
+
+
+def compared(model: Model, artifact: ArtifactFolder, inputs: Array) -> list[LayerParity]:
+    """The file's tensors on the first of these pictures (n, C, H, W)."""
+    return tensor_parity(model, artifact, inputs[:LOOKED_AT])
+
+
+def failed(error: EdgekitError) -> Departure:
+    """Of a file that could not be made or run: nothing is further away."""
+    return Departure(FAILED_DB, "", error.what)

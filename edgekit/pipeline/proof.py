@@ -6,7 +6,7 @@ from edgekit.artifact import ArtifactFolder
 from edgekit.bench import Candidate, Protocol, measure, predict
 from edgekit.devices import answering
 from edgekit.errors import EdgekitError, MeasurementError, MissingError
-from edgekit.exporters import integer_counts, tensor_parity, weights_in
+from edgekit.exporters import integer_counts, weights_in
 from edgekit.exporters.layer_parity import THRESHOLD_DB
 from edgekit.exporters.rules import refuse_broken, title
 from edgekit.metrics import metric_of
@@ -14,7 +14,7 @@ from edgekit.model import Model
 from edgekit.parity import sqnr_db
 from edgekit.patterns import density, pattern_of
 from edgekit.pipeline.assess import SAMPLES, Assessment, Assessor
-from edgekit.pipeline.departing import LOOKED_AT, departed
+from edgekit.pipeline.departing import compared, departure
 from edgekit.quantizer.outputs import network_outputs
 from edgekit.report import Parity
 
@@ -42,6 +42,7 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
     )
     decibels, counts = sqnr_db(expected, actual), integer_counts(shipped.artifact)
     witness, executed = _executed(assessor, shipped)
+    parted = departure(decibels, lambda: compared(shipped.model, shipped.artifact, inputs))
     return Parity(
         runtime=place.runtime,
         device=place.device.name,
@@ -52,9 +53,7 @@ def prove(assessor: Assessor, shipped: Assessment) -> Parity:
         weighted_operators=counts.weighted,
         integer_operators_executed=executed,
         executed_by=witness,
-        first_divergence=None
-        if decibels >= ENOUGH_DB
-        else departed(decibels, tensor_parity(shipped.model, shipped.artifact, inputs[:LOOKED_AT])).told,
+        first_divergence=parted.told if parted else None,
         repair=_tried(shipped.model),
         rules=_held_to(shipped.artifact),
     )

@@ -13,6 +13,7 @@ from edgekit.model import Model
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.baseline import baseline, torch_device
 from edgekit.pipeline.bundling import bundle_run, has_bundle
+from edgekit.pipeline.departing import FAILED_DB
 from edgekit.pipeline.folder import Record, RunFolder, is_finished, run_folder
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.loading import load
@@ -25,7 +26,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.recipe import Stage as Options
 from edgekit.recipe import trains_channels
 from edgekit.report import Report, Step, load_report
-from edgekit.stages import Context, RejectedError, stage
+from edgekit.stages import Context, Departure, RejectedError, stage
 from edgekit.stages.training import follow as train_along
 from edgekit.stages.training import leading
 
@@ -183,6 +184,13 @@ class _Runner:
             model, f"{index + 1:02d}-{kind}", in_runtime=model.quantization is not None
         )
 
+    def _departure(self, model: Model, index: int) -> Departure | None:
+        """How far the file of an INT8 network is from it; one that cannot be exported is as far as can be."""
+        try:
+            return self.assessor.departure(self._assess(model, index))
+        except RejectedError as error:
+            return Departure(FAILED_DB, "", str(error))
+
     def _context(self, index: int) -> Context:
         job = self.job
         return Context(
@@ -197,7 +205,7 @@ class _Runner:
             quantizes=any(each.kind == "quantize" for each in self.stages),
             next_prune=job.recipe.next_prune(index),
             file_bytes=lambda model: self._assess(model, index).artifact.size_bytes,
-            departure=lambda model: self.assessor.departure(self._assess(model, index)),
+            departure=lambda model: self._departure(model, index),
             timing=Timings(self.assessor, f"{index + 1:02d}-timing")
             if self.assessor.place.on_target
             else None,

@@ -89,21 +89,21 @@ class Quantized:
 def quantize(
     model: Model,
     rules: Int8Rules,
-    batches: Iterable[Array],
+    arrays: Iterable[Array],
     methods: Methods,
     told: Callable[[str], None] = lambda _: None,
 ) -> Quantized:
     """Decide the scale and zero point of every activation that the rules make an integer, and mend weights and biases.
 
     Each step is kept only where it brings the rounded network's outputs nearer to the float ones on samples of its
-    own: cross-layer equalization, bias correction, AdaRound. `batches` are preprocessed samples (n, C, H, W) float32,
+    own: cross-layer equalization, bias correction, AdaRound. `arrays` are preprocessed samples (n, C, H, W) float32,
     any n. Raises `InputError` for no samples, for another shape, for NaN or infinity, in them or in what the network
     makes of them, and for samples that are all one constant: nothing can be learnt from those, and the scales would
     be wrong in silence.
     """
     with quiet_torch(), torch.no_grad():
         work = _Work(model, rules, methods, told)
-        found = work.steps(batches)
+        found = work.steps(arrays)
         module = with_folded(model, found.changed) if found.changed else model.module
         samples = work.samples
     quantization = Quantization(
@@ -153,7 +153,7 @@ class _Work:
         seen = calibration.observe(self.taken(arrays))
         self.samples.check()
         images = torch.cat(self.kept)
-        self.trial, self.fit = _parted(images)
+        self.trial, self.fit = parted(images)
         self.doubt = doubt_about(self.model, calibration.graph, self.trial)
         self.wanted = outputs_of(Walk(calibration.graph), self.trial)
         choice = calibration.choose(seen, self.trial, self.wanted)
@@ -203,7 +203,7 @@ class _Work:
         return other if self.trials[-1].kept else best
 
 
-def _parted(images: Tensor) -> tuple[Tensor, Tensor]:
+def parted(images: Tensor) -> tuple[Tensor, Tensor]:
     """Those that decide, and those that weights and biases are fitted to."""
     if len(images) < _APART:
         return images, images

@@ -32,7 +32,7 @@ _FIXED = {
     "softmax": ActivationScale(scale=1 / 256, zero_point=-128),
     "tanh": ActivationScale(scale=1 / 128, zero_point=0),
 }
-_CLEARLY = 0.5  # decibels; one integer that falls the other way moves the average by a third of that
+_CLEARLY = 0.5  # decibels; less is chance
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 48 * 3 * 64 * 64
 """Values of pictures that are computed at once: what operators pass on should stay in the processor's cache."""
+_SILENT = 1e-3
+"""Of the usual signal."""
 _LEAST = 1e-20
 """Of noise: 200 dB, as good as the same."""
 
@@ -119,9 +121,14 @@ def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
 
 
 def noise(wanted: Tensor, found: Tensor) -> Tensor:
-    """Of each sample the squared error relative to its signal, (n,); nothing of a sample without signal."""
+    """Of each sample the squared error relative to its signal, (n,); none where nothing has any.
+
+    What a sample with next to no signal gets wrong is relative to what others have: it would speak for all.
+    """
     signal = wanted.flatten(1).square().sum(1)
-    return (found - wanted).flatten(1).square().sum(1)[signal > 0] / signal[signal > 0]
+    usual = signal.mean()
+    errors = (found - wanted).flatten(1).square().sum(1)
+    return errors / signal.clamp_min(_SILENT * usual) if usual > 0 else errors[:0]
 
 
 def decibels(wanted: Tensor, found: Tensor) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.measurement import SLOWER
 from edgekit.model import Event, Model
-from edgekit.quantizer.mixed import integer_layers, sensitivity, with_floats
+from edgekit.quantizer.mixed import float_layers, integer_layers, sensitivity, with_floats
 
 if TYPE_CHECKING:
     from edgekit.stages import Context, Timing
@@ -53,15 +53,13 @@ def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Mode
     }
     ranked = sorted((time, place) for place, time in enumerate(times) if time is not None)
     if whole is not None and (not ranked or SLOWER * ranked[0][0] >= whole):
-        return int8.after(_event(int8, layers, (), "none was faster with operators in float", told))
+        return int8.after(_event(int8, "none was faster with operators in float", told))
     chosen = candidates[ranked[0][1]]
     if not _is_good_enough(chosen, int8, context):
-        return int8.after(
-            _event(int8, layers, (), "faster with operators in float, and outside the budget", told)
-        )
+        return int8.after(_event(int8, "faster with operators in float, and outside the budget", told))
     why = f"{len(choices[ranked[0][1]])} of {len(layers)} operators in float: measured faster"
     slow = {layers[name]: f"{ratios[name]:.2f} of its time in float" for name in choices[ranked[0][1]]}
-    return chosen.after(_event(chosen, layers, choices[ranked[0][1]], why, {**told, **slow}))
+    return chosen.after(_event(chosen, why, {**told, **slow}))
 
 
 def within_budget(int8: Model, context: Context) -> Model:
@@ -80,7 +78,7 @@ def within_budget(int8: Model, context: Context) -> Model:
         if reached is not None and reached >= floor:
             why = f"{count} of {len(layers)} operators in float, which cost its outputs most"
             told = {layers[name]: f"{costs[name]:.1f} dB alone in INT8" for name in worst[:count]}
-            return candidate.after(_event(candidate, layers, worst[:count], why, told))
+            return candidate.after(_event(candidate, why, told))
         count *= 2
     return int8
 
@@ -121,16 +119,14 @@ def _is_good_enough(chosen: Model, int8: Model, context: Context) -> bool:
     return whole is not None and reached >= whole
 
 
-def _event(
-    model: Model, layers: Mapping[str, str], floats: Sequence[str], why: str, told: Mapping[str, str]
-) -> Event:
+def _event(model: Model, why: str, told: Mapping[str, str]) -> Event:
     before = model.lineage[-1]
     return Event(
         stage=before.stage,
         summary=f"{before.summary}; {why}",
         details={
             **before.details,
-            "float_operators": [layers[name] for name in floats],
+            "float_operators": list(float_layers(model)),
             "mixed_precision": dict(told),
         },
     )

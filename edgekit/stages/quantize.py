@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import fx
 
+from edgekit.data.split import Split
 from edgekit.metrics import metric_of
 from edgekit.model import Detail, Event, Model, Quantization
 from edgekit.progress import Advance
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CALIBRATION_BATCH = 32
 _METHODS = {"ptq": "PTQ", "adaround": "PTQ with AdaRound", "qat": "QAT", "tfmot-qat": "QAT in TF-MOT"}
+_OF_THE_FILE = ("departure", "repair", "float_operators")
+"""Details of a calibrated network that do not hold of one that was trained from it."""
 CLUSTERED = "tfmot-cluster"
 """Behind this stage weights keep their few values: neither equalization nor AdaRound would leave them."""
 
@@ -43,10 +46,12 @@ class Quantize:
         """
         if "int8" not in context.target.precisions:
             raise RejectedError(f"{context.target.id} has no INT8")
-        return _near_its_file(self._mixed(self._quantized(model, context), model, context), context)
+        return self._mixed(self._quantized(model, context), model, context)
 
     def _quantized(self, model: Model, context: Context) -> Model:
         method = self.options.method
+        if method == "tfmot-qat" and not _may_round(model):
+            raise RejectedError("clustered weights would leave their few values while they are trained")
         calibrated = self._calibrated(model, context, adaround=method == "adaround")
         if method in ("ptq", "adaround"):
             return calibrated
@@ -84,20 +89,36 @@ class Quantize:
 
         split = context.data.calibration
         count = min(len(split), self.options.calibration_samples)
-        batches = (
-            split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
-            for start in range(0, count, CALIBRATION_BATCH)
-        )
         methods = self._methods(model, context, adaround)
         with context.progress.task("adaround" if adaround else "calibrate", count) as advance:
-            counted = _counted(batches, advance)
+            counted = _counted(calibration_batches(split, count), advance)
             found = quantize(
                 model, context.target.int8, counted, methods, lambda layer: advance(0, note=layer)
             )
         if found.doubt:
             context.progress.say(found.doubt)
         event = _event(found.quantization, context, _details(found))
-        return model.after(event, module=found.module, quantization=found.quantization)
+        int8 = model.after(event, module=found.module, quantization=found.quantization)
+        return self._near_its_file(int8, context)
+
+    def _near_its_file(self, int8: Model, context: Context) -> Model:
+        """The network, with operators in float where its file departs from it in its runtime, and that mends it."""
+        from edgekit.quantizer.mixed import float_layers
+        from edgekit.stages.mixed import can_mix
+
+        departure = context.departure(int8)
+        if departure is None:
+            return int8
+        context.progress.say(f"the file is {departure.sqnr_db:.1f} dB from its network: {departure.told}")
+        mixes = self.options.mixed and can_mix(context.target)
+        model, tried = repaired(int8, departure, context.departure, mixes=mixes)
+        last, floats = int8.lineage[-1], list(float_layers(model))
+        told = {**last.details, "departure": departure.told, "repair": list(tried), "float_operators": floats}
+        summary = (
+            f"{last.summary}; {len(floats)} operators in float: its file departed" if floats else last.summary
+        )
+        event = last.model_copy(update={"summary": summary, "details": told})
+        return replace(model, lineage=(*int8.lineage[:-1], event))
 
     def _methods(self, model: Model, context: Context, adaround: bool) -> Methods:
         from edgekit.quantizer.ptq import Methods
@@ -114,13 +135,11 @@ class Quantize:
         """Its weights, with scales as ever: they are decided once, by the target's rules."""
         from edgekit.stages.tfmot import train_rounded
 
-        if not _may_round(model):
-            raise RejectedError("clustered weights would leave their few values while they are trained")
-        module, loss = train_rounded(model, context, self.options)
+        module, told = train_rounded(model, context, self.options)
         int8 = self._calibrated(replace(model, module=module), context, adaround=False)
         assert int8.quantization is not None
         quantization = int8.quantization.model_copy(update={"method": "tfmot-qat"})
-        event = _event(quantization, context, {**int8.lineage[-1].details, "loss": loss})
+        event = _event(quantization, context, {**int8.lineage[-1].details, **told})
         return model.after(event, module=int8.module, quantization=quantization)
 
     def _trained(self, model: Model, context: Context) -> Model:
@@ -148,22 +167,17 @@ class Quantize:
         )
         module: nn.Module
         module, quantization = finish_qat(model, graph)
-        event = _event(quantization, context, model.lineage[-1].details)
-        return model.after(event, module=module, quantization=quantization)
+        details = {name: told for name, told in model.lineage[-1].details.items() if name not in _OF_THE_FILE}
+        trained = model.after(
+            _event(quantization, context, details), module=module, quantization=quantization
+        )
+        return self._near_its_file(trained, context)
 
 
-def _near_its_file(int8: Model, context: Context) -> Model:
-    """The network, with operators in float where its file departs from it in its runtime, and that mends it."""
-    from edgekit.stages.mixed import can_mix
-
-    departure = context.departure(int8)
-    if departure is None:
-        return int8
-    context.progress.say(f"the file is {departure.sqnr_db:.1f} dB from its network: {departure.told}")
-    model, tried = repaired(int8, departure, context.departure, mixes=can_mix(context.target))
-    before = int8.lineage[-1]
-    told = {**before.details, "departure": departure.told, "repair": list(tried)}
-    return int8.after(before.model_copy(update={"details": told}), quantization=model.quantization)
+def calibration_batches(split: Split, count: int) -> Iterator[np.ndarray[Any, Any]]:
+    """The first pictures of a split, (n, C, H, W) float32, a few at a time."""
+    for start in range(0, count, CALIBRATION_BATCH):
+        yield split.images(np.arange(start, min(start + CALIBRATION_BATCH, count)))
 
 
 def _may_round(model: Model) -> bool:

@@ -28,7 +28,7 @@ def repaired(
     helps. `again` tells of a candidate's file; `mixes` whether the target's files may hold both.
     """
     if not mixes:
-        return int8, ("nothing: the target's files hold integers throughout",)
+        return int8, ("nothing: target or recipe want integers throughout",)
     tried: list[str] = []
     for _ in range(MOST):
         operator = operator_before(int8, departure.tensor)

@@ -1,4 +1,4 @@
-"""`TfmotPrune` and `TfmotCluster`: TensorFlow's Model Optimization Toolkit on the network's twin in Keras.
+"""Pruning, clustering and rounding by TensorFlow's Model Optimization Toolkit, on the network's twin in Keras.
 
 The network goes over as plain operators and weights, is trained there, and its weights come back into the very module
 that the run has: what is judged, exported and proven is the same as of any other stage.
@@ -20,7 +20,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph.describe import describe
 from edgekit.graph.description import Description
 from edgekit.graph.trace import trace
-from edgekit.model import Event, Model
+from edgekit.model import Detail, Event, Model
 from edgekit.patterns import density, pattern_of
 from edgekit.recipe import QuantizeOptions, TfmotClusterOptions, TfmotPruneOptions, TfmotTraining
 from edgekit.stages import Context, RejectedError, need_labels
@@ -114,18 +114,20 @@ class TfmotCluster:
         return model.after(event, module=trained.module, sparsity=held)
 
 
-def train_rounded(model: Model, context: Context, options: QuantizeOptions) -> tuple[nn.Module, float]:
+def train_rounded(
+    model: Model, context: Context, options: QuantizeOptions
+) -> tuple[nn.Module, dict[str, Detail]]:
     """Quantization-aware training (Jacob et al. 2018): float weights that were trained while TF-MOT rounded them.
 
-    Zeros of a pattern stay, as its pruning-preserving scheme keeps them. Gives the loss of the last epoch too; raises
-    as `TfmotPrune` does.
+    Zeros of a pattern stay, as its pruning-preserving scheme keeps them. Gives what is to be told too; raises as
+    `TfmotPrune` does.
     """
     how = TfmotTraining(
         epochs=options.qat_epochs, learning_rate=options.qat_learning_rate, batch_size=options.batch_size
     )
     method = {"kind": "quantize", "keep_zeros": bool(model.sparsity)}
     trained = _train(model, context, how, method, title="tfmot-qat")
-    return trained.module, trained.loss
+    return trained.module, {"loss": trained.loss, "toolkit": trained.versions}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import openvino
 import pytest
 import torch
 from exporting import exported, quantized
-from small_networks import Picked, Residual, Shuffled, model_of
+from small_networks import Picked, Residual, Shuffled, layer, model_of, pictures
+from torch import nn
 
 from edgekit.exporters import Counts, integer_counts, tensor_parity, weights_in
 from edgekit.exporters.layer_parity import first_departed
@@ -24,14 +25,25 @@ from edgekit.parity import sqnr_db
 from edgekit.quantizer.reference import quantized_graph
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from edgekit.artifact import ArtifactFolder
     from edgekit.model import Model
     from edgekit.parity import Array
 
 TARGET = "intel-cpu"
 NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "shuffled": Shuffled}
+
+
+class Summed(nn.Module):
+    """Ends in a sum, whose result is quantized: an operator of integers gives the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.two = layer(3, 8, 3, stride=2), layer(8, 8), layer(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        total: torch.Tensor = self.one(x).relu() + self.two(x).relu()
+        return total
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +99,8 @@ def test_weights_are_stored_as_integers_under_the_network_s_names(artifacts: Art
     buffers = dict(quantized_graph(model).named_buffers())
     stored = weights_in(artifact)
     assert set(stored) == {name.removesuffix(".weight") for name in buffers if name.endswith(".weight")}
-    for layer, values in stored.items():
-        assert np.array_equal(values, buffers[f"{layer}.weight"].numpy()), layer
+    for name, values in stored.items():
+        assert np.array_equal(values, buffers[f"{name}.weight"].numpy()), name
     bytes_of_weights = sum(values.nbytes for values in stored.values())
     assert (
         artifact.folder / "model.bin"
@@ -128,6 +140,13 @@ def test_the_first_tensor_that_departs_is_named_as_openvino_computes_it(artifact
     assert found is not None
     assert found.node == "hardtanh_4"  # behind the third block's depthwise convolution
     assert tensor_parity(replace(model, quantization=None), artifact, images) == []
+
+
+def test_a_tensor_that_is_the_networks_output_is_compared_too(tmp_path: Path) -> None:
+    model = quantized(Summed, TARGET)
+    layers = tensor_parity(model, exported(model, TARGET, tmp_path), pictures(2))
+    assert "add" in [each.node for each in layers]
+    assert first_departed(layers) is None
 
 
 def test_a_layer_behind_an_index_is_counted_as_the_integer_one_it_is(tmp_path: Path) -> None:

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from edgekit import exporters
+from edgekit.artifact import ArtifactFolder
 from edgekit.cli.app import app
-from edgekit.errors import MissingError
+from edgekit.errors import EdgekitError, InputError, MissingError
+from edgekit.model import Model
+from edgekit.parity import Array
 from edgekit.pipeline import agreement
+from edgekit.target import Target
 
 SMALL = ("mobilenetv2", "--input-size", "32", "--width", "0.25", "--samples", "4")
 
@@ -52,8 +57,7 @@ def test_tensors_are_listed_where_they_are_asked_for() -> None:
 
 
 def test_a_file_that_departs_is_named_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement, "THRESHOLD_DB", 150.0)  # now every file has departed
-    monkeypatch.setattr("edgekit.exporters.layer_parity.THRESHOLD_DB", 150.0)
+    monkeypatch.setattr("edgekit.exporters.layer_parity.THRESHOLD_DB", 150.0)  # now every file has departed
     monkeypatch.setattr("edgekit.pipeline.departing.THRESHOLD_DB", 150.0)
     result = run(*SMALL, "--target", "host")
     assert result.exit_code == 1
@@ -72,7 +76,39 @@ def test_a_runtime_that_is_missing_is_one_line_and_the_others_run(monkeypatch: p
     sides = json.loads(result.stdout)["sides"]
     assert [bool(side["failed"]) for side in sides] == [True, True, False, False]
     assert "not installed" in sides[0]["failed"]
-    assert result.exit_code == 1
+    assert "pip install" in sides[0]["failed"]
+    assert result.exit_code == (1 if any(side["diverges"] for side in sides) else 3)
+
+
+def test_a_file_that_its_exporter_refuses_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = exporters.export
+
+    def export(model: Model, target: Target, folder: Path, known: Array) -> ArtifactFolder:
+        if target.format == "tflite" and model.quantization:
+            raise EdgekitError("model.tflite does not hold PyTorch's scales")
+        return written(model, target, folder, known)
+
+    monkeypatch.setattr(agreement, "export", export)
+    sides = json.loads(run(*SMALL, "-t", "android", "--json").stdout)["sides"]
+    assert [side["failed"] for side in sides] == ["", "model.tflite does not hold PyTorch's scales"]
+    assert sides[1]["exit_code"] == 70
+
+
+def test_a_repair_that_cannot_be_made_leaves_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.exporters.layer_parity.THRESHOLD_DB", 150.0)
+    monkeypatch.setattr("edgekit.pipeline.departing.THRESHOLD_DB", 150.0)
+    written = exporters.export
+
+    def export(model: Model, target: Target, folder: Path, known: Array) -> ArtifactFolder:
+        if model.quantization and model.quantization.float_operators:
+            raise InputError("this cannot be written")
+        return written(model, target, folder, known)
+
+    monkeypatch.setattr(agreement, "export", export)
+    side = json.loads(run(*SMALL, "-t", "host", "--json").stdout)["sides"][1]
+    assert side["failed"] == ""
+    assert side["sqnr_db"] > 10
+    assert side["repair"][0].endswith("-200.0 dB, not kept")
 
 
 @pytest.mark.parametrize(

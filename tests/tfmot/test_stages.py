@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from contexts import context
-from small_networks import Residual, Shuffled, model_of
+from small_networks import Residual, Shuffled, layer, model_of
 
 from edgekit.data.split import Data
 from edgekit.model import Model
@@ -52,11 +52,29 @@ def test_all_weights_were_trained(pruned: Model) -> None:
             assert not torch.equal(value, before[name]), name
 
 
-@pytest.mark.parametrize("network", [Residual, Shuffled])
+class Squeezing(torch.nn.Module):
+    """What TF-MOT does not round: a product, a batch norm behind groups, hard swish before a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = layer(3, 16, 3, stride=2, act=torch.nn.Hardswish)
+        self.groups = layer(16, 32, groups=2)
+        self.gate = torch.nn.Conv2d(32, 32, 1)
+        self.classifier = torch.nn.Linear(32, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.groups(self.stem(x))
+        x = x * torch.sigmoid(self.gate(x.mean((2, 3), keepdim=True)))
+        logits: torch.Tensor = self.classifier(x.mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize("network", [Residual, Shuffled, Squeezing])
 def test_weights_that_learnt_to_be_rounded(network: type[torch.nn.Module], digits: Data) -> None:
     original = model_of(network)
-    module, loss = train_rounded(original, context(original, digits), QAT)
-    assert 0 < loss < 10
+    module, told = train_rounded(original, context(original, digits), QAT)
+    assert 0 < float(str(told["loss"])) < 10
+    assert "tensorflow-model-optimization" in dict(told["toolkit"])  # type: ignore[arg-type]
     before = original.module.state_dict()
     for name, value in module.state_dict().items():
         if value.is_floating_point():
@@ -64,6 +82,16 @@ def test_weights_that_learnt_to_be_rounded(network: type[torch.nn.Module], digit
             assert not torch.equal(value, before[name]), name
             if name.endswith("weight"):  # a few steps at a small rate: near to where it began
                 assert (value - before[name]).norm() < 0.5 * before[name].norm(), name
+
+
+def test_rounding_keeps_the_zeros_of_a_network_with_operators_that_keras_lacks(digits: Data) -> None:
+    options = TfmotPruneOptions(kind="tfmot-prune", pattern="2:4", schedule="constant", epochs=1)
+    original = model_of(Squeezing)
+    pruned = stage(options).apply(original, context(original, digits))
+    module, _ = train_rounded(pruned, context(pruned, digits), QAT)
+    assert pruned.sparsity
+    for name in pruned.sparsity:
+        assert pattern_of("2:4").holds(module.get_parameter(f"{name}.weight").detach().numpy()), name
 
 
 def test_rounding_keeps_the_zeros(pruned: Model, digits: Data) -> None:

@@ -185,9 +185,13 @@ def test_nearness_hears_of_the_one_sample_that_a_range_clips() -> None:
     found = wanted.clone()
     found[0] = 0
     assert decibels(wanted, found) == pytest.approx(20.0)  # an average of decibels would say 198
-    found[0] = 1
-    wanted[0], found[1] = 0, 0.9
-    assert decibels(wanted, found) == pytest.approx(10 * math.log10(99 / 0.01), abs=1e-3)
+    wanted[0], found[0], found[1] = (
+        1e-6,
+        1e-3,
+        0.9,
+    )  # a silent sample is heard as much as it would be among others
+    assert decibels(wanted, found) == pytest.approx(10 * math.log10(100 / (0.01 + 1e-3)), abs=0.1)
+    assert decibels(torch.zeros(4, 8), torch.ones(4, 8)) == 0
 
 
 def test_every_step_that_is_kept_brought_the_outputs_nearer() -> None:

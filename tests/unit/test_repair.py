@@ -107,8 +107,15 @@ def test_the_stage_repairs_and_tells_the_report() -> None:
     details = found.lineage[-1].details
     assert details["departure"] == "conv2d_3: far"
     assert details["repair"] == ["features.1.conv.2.0 in float: near enough"]
+    assert details["float_operators"] == ["features.1.conv.2.0"]
+    assert "1 operators in float" in found.lineage[-1].summary
+    assert details["integer_activations"] == len(found.quantization.activations)
+    strict = Quantize(PTQ.options.model_copy(update={"mixed": False}))
+    found = strict.apply(model, context(model, DATA, departure=Broken({"conv2d_3": 12.0})))
+    assert found.quantization is not None
+    assert found.quantization.float_operators == ()
     android = context(model, DATA, departure=Broken({"conv2d_3": 12.0}), target=load_target("android"))
     kept = PTQ.apply(model, android)
     assert kept.quantization is not None
     assert kept.quantization.float_operators == ()
-    assert kept.lineage[-1].details["repair"] == ["nothing: the target's files hold integers throughout"]
+    assert kept.lineage[-1].details["repair"] == ["nothing: target or recipe want integers throughout"]

@@ -16,12 +16,12 @@ from .training import train
 from .weights import weighted
 
 quantization = tfmot.quantization.keras
-KNOWN = (
-    *(keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense, keras.layers.BatchNormalization),
-    *(keras.layers.ReLU, keras.layers.Add, keras.layers.Multiply, keras.layers.Concatenate),
+WEIGHTED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+OTHERS = (
+    *(keras.layers.ReLU, keras.layers.Add, keras.layers.Concatenate),
     *(keras.layers.MaxPooling2D, keras.layers.AveragePooling2D, keras.layers.GlobalAveragePooling2D),
 )
-"""Layers that its 8-bit scheme rounds; what Keras has no layer for passes its inputs' values on."""
+"""Layers beside those with weights that its 8-bit scheme rounds; all that it does not know computes in float."""
 
 
 def quantize(
@@ -31,23 +31,42 @@ def quantize(
     kept = {layer.name: layer.get_weights()[0] != 0 for layer in _with_kernels(model, description)}
 
     def annotate(layer: Any) -> Any:
-        return quantization.quantize_annotate_layer(layer) if type(layer) in KNOWN else layer
+        return quantization.quantize_annotate_layer(layer) if _is_rounded(layer) else layer
 
     annotated = keras.models.clone_model(model, clone_function=annotate)
     with quantization.quantize_scope(OPERATORS):
-        rounded = quantization.quantize_apply(annotated, _scheme(zeros=job["method"]["keep_zeros"]))
+        rounded = quantization.quantize_apply(
+            annotated, ZerosKept() if job["method"]["keep_zeros"] else PLAIN
+        )
     loss = train(rounded, folder, job, [])
     plain = build(description)
     for _, layers in weighted(plain, description):
         for layer in layers:
             layer.set_weights(_trained(rounded, layer, kept))
-    return plain, {"layers": sorted(kept), "without": {}, "loss": loss}
+    trained = [operator["name"] for operator in description if operator["op"] in ("conv2d", "linear")]
+    return plain, {"layers": trained, "without": {}, "loss": loss}
 
 
-def _scheme(*, zeros: bool) -> Any:
-    if zeros:
-        return tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
-    return tfmot.quantization.keras.default_8bit.Default8BitQuantizeScheme()
+def _is_rounded(layer: Any) -> bool:
+    """Of batch norms those that are folded: right behind a layer with weights that nothing else reads."""
+    if type(layer) is not keras.layers.BatchNormalization:
+        return type(layer) in (*WEIGHTED, *OTHERS)
+    before = layer.inbound_nodes[0].inbound_layers
+    return type(before) in WEIGHTED and len(before.outbound_nodes) == 1
+
+
+class ZerosKept(tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme):  # type: ignore[misc]
+    """Its registry claims every layer without weights, and then fails on those that it does not know."""
+
+    def get_quantize_registry(self) -> Any:
+        """The one that keeps zeros, for layers that the plain one knows."""
+        registry, plain = super().get_quantize_registry(), PLAIN.get_quantize_registry()
+        claims = registry.supports
+        registry.supports = lambda layer: claims(layer) and plain.supports(layer)
+        return registry
+
+
+PLAIN = quantization.default_8bit.Default8BitQuantizeScheme()
 
 
 def _with_kernels(model: Any, description: Description) -> list[Any]:

@@ -14,12 +14,8 @@ import numpy as np
 
 from .refused import REFUSED, Refused
 
-_METHODS = {
-    "prune": ("pruning", "prune"),
-    "cluster": ("clustering", "cluster"),
-    "quantize": ("quantizing", "quantize"),
-}
-"""How a network is trained → the module and its function, of which only one is loaded."""
+_METHODS = {"prune": "pruning", "cluster": "clustering", "quantize": "quantizing"}
+"""The function that trains → its module, of which only one is loaded."""
 PACKAGES = ("tensorflow", "tf_keras", "keras", "tensorflow-model-optimization")
 
 
@@ -43,8 +39,8 @@ def _train(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     description = job["network"]
     model = build(description)
     load(model, description, _arrays(folder / "weights.npz"))
-    module, name = _METHODS[job["method"]["kind"]]
-    method = getattr(importlib.import_module(f".{module}", __package__), name)
+    kind = job["method"]["kind"]
+    method = getattr(importlib.import_module(f".{_METHODS[kind]}", __package__), kind)
     result: dict[str, Any]
     stripped, result = method(model, description, folder, job)
     if stripped is not None:
