@@ -140,7 +140,9 @@ def test_other_targets_ship_what_their_runtime_ran(target: str, batch: int, tmp_
     assert quantized.size_bytes is not None
     if report.artifact.precision == "int8":
         assert parity.sqnr_db >= 12
-        assert parity.integer_operators_executed == parity.weighted_operators == WEIGHTED
+        floats = quantized.details.get("float_operators", [])  # where this machine's OpenVINO was faster so
+        assert parity.integer_operators_executed == parity.integer_operators_in_file == WEIGHTED - len(floats)
+        assert parity.weighted_operators == WEIGHTED
     else:  # this machine is an Intel CPU: there the faster file ships
         assert target == "intel-cpu"
         assert "faster" in quantized.reason or "slower" in quantized.reason
