@@ -13,14 +13,6 @@ from edgekit.cli.progress import shown
 from edgekit.errors import InputError
 from edgekit.request import Request
 
-Subject = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL|RUN",
-        show_default=False,
-        help=f"A network of the zoo, {options.OWN}; or the folder of a run or a checkpoint.",
-    ),
-]
 OutFolder = Annotated[
     Path,
     typer.Option(
@@ -44,7 +36,7 @@ Licence = Annotated[
 
 
 def export(
-    subject: Subject,
+    subject: options.Subject,
     target: options.Target,
     *,
     out: OutFolder,

@@ -24,6 +24,14 @@ Model = Annotated[
         help=f"A network of the zoo (`edgekit models` lists them), {OWN}.",
     ),
 ]
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|RUN",
+        show_default=False,
+        help=f"A network of the zoo, {OWN}; or the folder of a run or a checkpoint.",
+    ),
+]
 Target = Annotated[
     str,
     typer.Option(

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline.agreement import Agreement, Side
 
-Subject = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL|RUN",
-        show_default=False,
-        help=f"A network of the zoo, {options.OWN}; or the folder of a run or a checkpoint.",
-    ),
-]
 Targets = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,7 +33,7 @@ Tensors = Annotated[bool, typer.Option("--tensors", help="Every tensor of each f
 
 
 def parity(
-    subject: Subject,
+    subject: options.Subject,
     *,
     target: Targets = None,
     data: options.Data = None,

@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from edgekit.pipeline.pruning import ChannelClass, PruningReport, Spent
 
-Subject = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL|RUN",
-        show_default=False,
-        help=f"A network of the zoo, {options.OWN}, or the folder of a run or a checkpoint.",
-    ),
-]
-
 
 def _budget(flag: str, what: str) -> Any:
     said = f"What may be left of {what}: up to 1 a share, above 1 a count."
@@ -92,7 +83,7 @@ Svg = Annotated[
 
 
 def prune(
-    subject: Subject,
+    subject: options.Subject,
     *,
     macs: Macs = None,
     params: Params = None,

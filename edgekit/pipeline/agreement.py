@@ -191,7 +191,7 @@ class _Work:
                 decibels = sqnr_db(network_outputs(model, self.inputs), answers)
                 return departure(decibels, lambda: compared(model, artifact, self.inputs))
         except EdgekitError as error:
-            return failed(error)
+            return failed(error.what)
 
     def run(self, model: Model, target: Target, folder: Path) -> tuple[ArtifactFolder, Array]:
         """The target's file and its answers, in a child process."""

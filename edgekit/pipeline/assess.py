@@ -20,7 +20,7 @@ from edgekit.graph.cost import Cost, cost
 from edgekit.measurement import Profile
 from edgekit.model import Model
 from edgekit.parity import Array, sqnr_db
-from edgekit.pipeline.departing import FAILED_DB, compared, departure
+from edgekit.pipeline.departing import compared, departure, failed
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.place import int8_options, place_of, proxy_of
 from edgekit.pipeline.verdict import Figures
@@ -144,7 +144,7 @@ class Assessor:
         if state.model.quantization is None:
             return None
         if state.answers is None:
-            return Departure(FAILED_DB, "", state.crashed) if state.crashed else None
+            return failed(state.crashed) if state.crashed else None
         inputs = self.pictures(SAMPLES)
         decibels = sqnr_db(network_outputs(state.model, inputs), state.answers)
         return departure(decibels, lambda: compared(state.model, state.artifact, inputs))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgekit.artifact import ArtifactFolder
-from edgekit.errors import EdgekitError
 from edgekit.exporters import tensor_parity
 from edgekit.exporters.layer_parity import NOWHERE, THRESHOLD_DB, LayerParity, first_departed
 from edgekit.model import Model
@@ -14,8 +13,7 @@ from edgekit.stages import Departure
 
 LOOKED_AT = 2
 """Pictures that tensors are compared on."""
-FAILED_DB = -200.0
-"""Of a file that gives no answers."""
+_FAILED_DB = -200.0
 
 
 def departure(decibels: float, tensors: Callable[[], list[LayerParity]]) -> Departure | None:
@@ -31,6 +29,6 @@ def compared(model: Model, artifact: ArtifactFolder, inputs: Array) -> list[Laye
     return tensor_parity(model, artifact, inputs[:LOOKED_AT])
 
 
-def failed(error: EdgekitError) -> Departure:
+def failed(why: str) -> Departure:
     """Of a file that could not be made or run: nothing is further away."""
-    return Departure(FAILED_DB, "", error.what)
+    return Departure(_FAILED_DB, "", why)

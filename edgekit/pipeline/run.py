@@ -13,7 +13,7 @@ from edgekit.model import Model
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.baseline import baseline, torch_device
 from edgekit.pipeline.bundling import bundle_run, has_bundle
-from edgekit.pipeline.departing import FAILED_DB
+from edgekit.pipeline.departing import failed
 from edgekit.pipeline.folder import Record, RunFolder, is_finished, run_folder
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.loading import load
@@ -189,7 +189,7 @@ class _Runner:
         try:
             return self.assessor.departure(self._assess(model, index))
         except RejectedError as error:
-            return Departure(FAILED_DB, "", str(error))
+            return failed(str(error))
 
     def _context(self, index: int) -> Context:
         job = self.job

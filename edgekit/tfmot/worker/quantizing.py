@@ -14,6 +14,7 @@ from .network import build
 from .operators import OPERATORS
 from .training import train
 from .weights import weighted
+from .wrapping import wrapped
 
 quantization = tfmot.quantization.keras
 WEIGHTED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
@@ -29,11 +30,8 @@ def quantize(
 ) -> tuple[Any, dict[str, Any]]:
     """The trained network without its rounding, and which layers were rounded."""
     kept = {layer.name: layer.get_weights()[0] != 0 for layer in _with_kernels(model, description)}
-
-    def annotate(layer: Any) -> Any:
-        return quantization.quantize_annotate_layer(layer) if _is_rounded(layer) else layer
-
-    annotated = keras.models.clone_model(model, clone_function=annotate)
+    names = {layer.name for layer in model.layers if _is_rounded(layer)}
+    annotated = wrapped(model, names, quantization.quantize_annotate_layer)
     with quantization.quantize_scope(OPERATORS):
         rounded = quantization.quantize_apply(
             annotated, ZerosKept() if job["method"]["keep_zeros"] else PLAIN
