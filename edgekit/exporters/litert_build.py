@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgekit.errors import EdgekitError
 from edgekit.exporters.litert_convert import convert
 from edgekit.exporters.litert_convert_sparse import convert_sparse
-from edgekit.exporters.litert_graph import Graph, read_graph
+from edgekit.exporters.litert_graph import read_graph
 from edgekit.exporters.litert_match import match
 from edgekit.exporters.litert_names import rename
 from edgekit.exporters.litert_quantize import quantize
@@ -20,6 +20,7 @@ from edgekit.exporters.litert_run import verify_loads
 from edgekit.exporters.litert_scales import resolve_scales
 from edgekit.exporters.litert_verify import describe, verify_scales
 from edgekit.exporters.litert_weights import integer_weights, settle_weights
+from edgekit.exporters.litert_xnnpack import clamps_by_grid, swish_in_parts
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import rounded_float_graph
 
@@ -38,38 +39,41 @@ def build(model: Model, target: Target) -> tuple[bytes, list[str]]:
     without the LiteRT packages, `InputError` where the network has an operator that cannot be converted or that the
     target does not take, or a layer without scales, `EdgekitError` where the file is not the PyTorch network's.
     """
-    quantization = model.quantization
-    graph = folded_graph(model) if quantization is None else rounded_float_graph(model)
-    shape = model.input_shape
-    sparse = quantization is None and model.encoding == "sparse"
+    if model.quantization is not None:
+        return _integers(model, model.quantization, target)
+    graph, shape = folded_graph(model), model.input_shape
+    sparse = model.encoding == "sparse"
     content, notes = convert_sparse(graph, shape) if sparse else (convert(graph, shape), [])
+    return rename(content, graph, _matched(graph, content, shape), ()), notes
+
+
+def _matched(graph: fx.GraphModule, content: bytes, shape: tuple[int, int, int, int]) -> Nodes:
+    """The nodes of each tensor; raises `EdgekitError` where outputs are not PyTorch's."""
     nodes = match(graph, content, shape)
-    _check_outputs(graph, read_graph(content), nodes)
-    if quantization is None:
-        return rename(content, graph, nodes, ()), notes
-    named = rename(content, graph, nodes, quantization.activations)
-    return _integers(named, graph, nodes, quantization, target)
-
-
-def _check_outputs(graph: fx.GraphModule, file: Graph, nodes: Nodes) -> None:
-    for index, node in zip(file.outputs, graph.graph.output_node().all_input_nodes, strict=True):
+    for index, node in zip(
+        read_graph(content).outputs, graph.graph.output_node().all_input_nodes, strict=True
+    ):
         if node.name not in nodes[index]:
             raise EdgekitError(
                 f"the converter's file does not compute what PyTorch's {node.name} is",
                 hint="the converter mistook an operator; choose a target with another runtime",
             )
+    return nodes
 
 
-def _integers(
-    content: bytes, rounded: fx.GraphModule, nodes: Nodes, quantization: Quantization, target: Target
-) -> tuple[bytes, list[str]]:
+def _integers(model: Model, quantization: Quantization, target: Target) -> tuple[bytes, list[str]]:
     """The INT8 file of a float one; it is read back and must hold PyTorch's integers and scales."""
+    graph = rounded_float_graph(model)
+    layers = integer_weights(graph, quantization)
+    recorded = swish_in_parts(graph, quantization.activations, target)
+    content = convert(graph, model.input_shape)
+    nodes = _matched(graph, content, model.input_shape)
+    content = rename(content, graph, nodes, recorded)
     before = read_graph(content)
-    scales = resolve_scales(before, nodes, quantization.activations)
-    layers = integer_weights(rounded, quantization)
+    scales = resolve_scales(before, nodes, recorded)
     integers = quantize(content, scales.of, float_border=not target.integer_only)
-    quantized = settle_weights(integers, content, layers)
-    after, known = read_graph(quantized), {node.name: node for node in rounded.graph.nodes}
+    quantized = clamps_by_grid(settle_weights(integers, content, layers), target)
+    after, known = read_graph(quantized), {node.name: node for node in graph.graph.nodes}
     refuse_untaken(after, known, target)
     verify_loads(quantized)
     verify_scales(after, {before.tensors[index].name: scale for index, scale in scales.of.items()})

@@ -92,6 +92,19 @@ class Shuffled(nn.Module):
         return logits
 
 
+class Enlarged(nn.Module):
+    """A rectifier behind a bilinear resize: a decoder's operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = layer(3, 8, size=3, stride=2), layer(8, 4, size=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.interpolate(self.down(x), scale_factor=2, mode="bilinear", align_corners=False)
+        picture: Tensor = self.up(F.relu(x))
+        return picture
+
+
 class Normed(nn.Module):
     """A layer norm between integer layers: PyTorch computes it in float, so must the file."""
 
@@ -265,6 +278,30 @@ def test_shuffle_is_one_partition_in_spite_of_a_padded_pool(shuffled_int8: Expor
     assert details["partitions"] == "1"
     assert "PADV2" not in shuffled_int8.counts.operators
     assert shuffled_int8.counts.transposes == 3  # one shuffle's; none before the mean
+
+
+def test_hard_swish_is_of_the_one_partition_in_parts(gated_int8: Exported) -> None:
+    details = gated_int8.session().executed()["details"]
+    assert isinstance(details, dict)
+    assert details["not_delegated"] == "AVERAGE_POOL_2D ×1"
+
+
+def test_a_rectifier_that_nothing_computes_along_is_of_the_one_partition(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shipped = exported(model_of(Enlarged()), tmp_path)
+    details = shipped.session().executed()["details"]
+    assert isinstance(details, dict)
+    assert (details["partitions"], details["not_delegated"]) == ("1", "")
+    assert shipped.counts.operators["QUANTIZE"] == 2  # the input's, and the rectifier
+    assert sqnr_db(shipped.reference(), shipped.outputs()) >= 30
+
+
+def test_hard_swish_stays_whole_where_the_target_has_it(gated_int8: Exported, tmp_path: Path) -> None:
+    target = TARGET.model_copy(update={"operators": ("HARD_SWISH",), "other_operators": "the processor"})
+    written = export(gated_int8.model, target, tmp_path)
+    shipped = Exported(gated_int8.model, tmp_path / written.model_file, written)
+    assert shipped.counts.operators["HARD_SWISH"] == 3
+    assert sqnr_db(shipped.outputs(), gated_int8.outputs()) >= 30
 
 
 def test_manifest_says_layouts_and_what_is_integer(gated_int8: Exported) -> None:
