@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from edgekit.parity import Array
 
@@ -103,9 +103,25 @@ def make_unsigned(model: onnx.ModelProto) -> None:
             node.input[2] += "_unsigned"
             shifted = (signed.astype(np.int16) + 128).astype(np.uint8)
             constants[node.input[2]] = numpy_helper.from_array(shifted, node.input[2])
+    _keep_used(model, constants.values())
+
+
+def drop_zero_points(model: onnx.ModelProto) -> None:
+    """Weights that are dequantized without a zero point, where all of it is 0: that is what ONNX takes it for."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants and len(node.input) == 3:
+            zero_point = constants.get(node.input[2])
+            if zero_point is not None and not numpy_helper.to_array(zero_point).any():
+                del node.input[2]
+    _keep_used(model, constants.values())
+
+
+def _keep_used(model: onnx.ModelProto, constants: Iterable[TensorProto]) -> None:
     used = {value for node in model.graph.node for value in node.input}
+    kept = [tensor for tensor in constants if tensor.name in used]
     del model.graph.initializer[:]
-    model.graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
+    model.graph.initializer.extend(kept)
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit import files, optional
 from edgekit.exporters import Counts, Written
 from edgekit.exporters.onnx import DEFAULT_OPSET, tensor_specs, to_proto
+from edgekit.exporters.openvino_concat import MOVEMENT, round_parts
 from edgekit.operators import FileOperator
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 EXTRA, PACKAGES = "openvino", ("openvino", "onnx", "onnxscript")
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul", "ConvolutionBackpropData")
-_MOVEMENT = (
-    *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "ShuffleChannels"),
-    *("Split", "VariadicSplit", "StridedSlice", "Slice", "Gather", "MaxPool"),
-)
 _ADDED = re.compile(r"(:\d+)?(/WithoutBiases)?$")
 """What is appended to a layer's name: by edgekit where it is used again, by OpenVINO before its bias is added."""
 _NUMBERED = re.compile(r"[A-Z]\w*_\d+")
@@ -42,9 +39,13 @@ def export(model: Model, target: Target, folder: Path) -> Written:
     Raises `MissingError` without openvino or onnx.
     """
     openvino = package()
+    from edgekit.exporters.onnx_rewrite import drop_zero_points
+
     proto = to_proto(model, target.opset or DEFAULT_OPSET)
+    drop_zero_points(proto)  # OpenVINO keeps one that several layers share, and then computes these in float
     network = openvino.Core().read_model(proto.SerializeToString())
     _simplify(network)
+    round_parts(network)
     _name_by_place(network)
     with tempfile.TemporaryDirectory() as temporary:
         openvino.save_model(network, Path(temporary) / MODEL_FILE, compress_to_fp16=False)
@@ -171,4 +172,4 @@ def _is_quantized(node: Any) -> bool:
     kind, sources = node.get_type_name(), [value.get_node() for value in node.input_values()]
     if kind == "Concat":
         return all(map(_is_quantized, sources))
-    return _is_quantized(sources[0]) if kind in _MOVEMENT else bool(kind == "FakeQuantize")
+    return _is_quantized(sources[0]) if kind in MOVEMENT else bool(kind == "FakeQuantize")

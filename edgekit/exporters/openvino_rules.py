@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.exporters.openvino import read, weighted_operators
+from edgekit.exporters.openvino_concat import MOVEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 TITLE = "OpenVINO's low-precision models"
 _LEVELS = 256
 _FUSED = ("Relu", "Clamp", "HSwish", "HSigmoid", "Sigmoid", "Swish", "Gelu", "Elu", "PRelu")
-_MOVED = (
-    *("Reshape", "Transpose", "Squeeze", "Unsqueeze", "ShuffleChannels"),
-    *("Split", "VariadicSplit", "StridedSlice", "Slice", "Gather", "MaxPool"),
-)
 _DECOMPRESSED = ("Convert", "Multiply", "Subtract", "Reshape", "Transpose", "Unsqueeze", "Squeeze")
 """What stands between an integer constant and the operator that it is a weight of."""
 _STEP = 1e-3
@@ -158,7 +155,7 @@ def _feeds_integers(node: Any, weighted: dict[str, Any]) -> bool:
     return any(
         reader.get_type_name() == "FakeQuantize"
         or reader.get_friendly_name() in weighted
-        or (reader.get_type_name() in (*_MOVED, "Concat") and _feeds_integers(reader, weighted))
+        or (reader.get_type_name() in (*MOVEMENT, "Concat") and _feeds_integers(reader, weighted))
         for reader in _readers(node)
     )
 
@@ -171,7 +168,7 @@ def _quantizers(node: Any) -> list[Any]:
     if kind == "Concat":
         parts = [_quantizers(value.get_node()) for value in node.input_values()]
         return [each for part in parts for each in part] if all(parts) else []
-    return _quantizers(_source(node, 0)) if kind in _MOVED else []
+    return _quantizers(_source(node, 0)) if kind in MOVEMENT else []
 
 
 def _between(node: Any, constant: Any) -> Iterator[Any]:

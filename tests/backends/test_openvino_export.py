@@ -30,7 +30,43 @@ if TYPE_CHECKING:
     from edgekit.parity import Array
 
 TARGET = "intel-cpu"
-NETWORKS: dict[str, type[nn.Module]] = {"residual": Residual, "shuffled": Shuffled}
+
+
+class Ghosts(nn.Module):
+    """GhostNet's operators: what a cheap convolution makes of a result is laid beside it, twice over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.cheap = layer(3, 8, 3, stride=2), layer(8, 8, 3, groups=8)
+        self.dense, self.classifier = layer(16, 16), nn.Linear(32, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        x = torch.cat((x, self.cheap(x)), 1)
+        x = torch.cat((x, self.dense(x)), 1)
+        logits: torch.Tensor = self.classifier(x.mean((2, 3)))
+        return logits
+
+
+class Tokens(nn.Module):
+    """A convolution and two products of tokens of as many channels: one zero point would serve the three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.two = layer(3, 16, 3, stride=4), nn.Linear(16, 16), nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.stem(x).flatten(2).transpose(1, 2)
+        logits: torch.Tensor = self.two(self.one(tokens).relu()).mean(1)
+        return logits
+
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "residual": Residual,
+    "shuffled": Shuffled,
+    "ghosts": Ghosts,
+    "tokens": Tokens,
+}
 
 
 class Summed(nn.Module):
@@ -91,6 +127,17 @@ def test_every_convolution_runs_on_integers(artifacts: Artifacts, network: str) 
     assert counts.integer == counts.weighted
     assert kinds["Convolution", "u8"] + kinds["FullyConnected", "u8"] == counts.weighted
     assert kinds["Convolution", "f32"] == 0
+
+
+def test_what_is_laid_side_by_side_and_read_beside_that_is_rounded_in_the_convolution(
+    artifacts: Artifacts,
+) -> None:
+    _, artifact = artifacts.of("ghosts")
+    operators = compiled(artifact.model_path).get_runtime_model().get_ops()
+    facts = [operator.get_rt_info() for operator in operators]
+    given = [each["outputPrecisions"].astype(str) for each in facts
+             if each["layerType"].astype(str) == "Convolution"]  # fmt: skip
+    assert given == ["u8"] * 3
 
 
 @pytest.mark.parametrize("network", NETWORKS)
