@@ -37,6 +37,7 @@ _APART = 64
 _FITTED = 32
 """Samples that are fitted to, whatever they take of memory."""
 _KEPT_BYTES = 2**28
+_ACTIVATION_BYTES = 2**27
 _ENOUGH = 0.1
 """Decibels that a step must gain: less is chance."""
 
@@ -196,7 +197,7 @@ class _Work:
         widest = max(
             math.prod(map(int, value.shape[1:])) for value in values if isinstance(value, torch.Tensor)
         )
-        return max(_FITTED, _KEPT_BYTES // (4 * widest))
+        return max(_FITTED, _ACTIVATION_BYTES // (4 * widest))
 
     def better(self, step: str, best: _Found, other: _Found) -> _Found:
         self.trials.append(Trial(step, best.decibels, other.decibels))

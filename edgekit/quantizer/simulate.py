@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Grids = Mapping[str, ActivationScale]
     Values = Mapping[str, Tensor]
 
+aten = torch.ops.aten
+
+_VIEWS = (aten.view.default, aten._unsafe_view.default)
 _AT_ONCE = 48 * 3 * 64 * 64
 """Values of pictures that are computed at once: what operators pass on should stay in the processor's cache."""
 _SILENT = 1e-3
@@ -43,10 +46,14 @@ class Walk(fx.Interpreter):
         stand_in = self.values.get(target)
         return super().get_attr(target, args, kwargs) if stand_in is None else stand_in
 
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """An operator; channel-last values cannot always be viewed."""
+        return super().call_function(aten.reshape.default if target in _VIEWS else target, args, kwargs)
+
     def begin(self, images: Tensor) -> None:
         """Go back to the start, with these pictures (n, C, H, W)."""
         self.env: dict[fx.Node, Any] = {}
-        self.args_iter: Iterator[Any] = iter(self.graph.process_inputs(images))
+        self.args_iter: Iterator[Any] = iter(self.graph.process_inputs(_channel_last(images)))
 
     def step(self, node: fx.Node) -> Any:
         """The node's value; to be asked for in the graph's order."""
@@ -111,7 +118,12 @@ def rounded(values: Tensor, grid: ActivationScale) -> Tensor:
 
 def batches(images: Tensor) -> tuple[Tensor, ...]:
     """As many pictures (n, C, H, W) at a time as are computed at once."""
-    return torch.split(images, max(1, _AT_ONCE // images[0].numel()))
+    return torch.split(_channel_last(images), max(1, _AT_ONCE // images[0].numel()))
+
+
+def _channel_last(images: Tensor) -> Tensor:
+    """The same values: convolutions on a CPU take half the time where channels lie side by side."""
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def outputs_of(walk: fx.Interpreter, images: Tensor) -> Tensor:
@@ -125,9 +137,10 @@ def noise(wanted: Tensor, found: Tensor) -> Tensor:
 
     What a sample with next to no signal gets wrong is relative to what others have: it would speak for all.
     """
-    signal = wanted.flatten(1).square().sum(1)
+    places = tuple(range(1, wanted.dim()))
+    signal = wanted.square().sum(places)
     usual = signal.mean()
-    errors = (found - wanted).flatten(1).square().sum(1)
+    errors = (found - wanted).square().sum(places)
     return errors / signal.clamp_min(_SILENT * usual) if usual > 0 else errors[:0]
 
 
