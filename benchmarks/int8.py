@@ -5,34 +5,39 @@ to calibrate on, each in a process of its own; what comes out runs wherever its 
 each runtime. Accuracy is that of files on the digits' test split, baselines as `compress` trains them, three seeds that
 were named beforehand; latency that of the same families at 224×224 with random weights. A line of JSON a result: what
 is there is not done again, so a study can be cut off, and split by `--family`, `--seed` and `--only`. A file that
-crashes or hangs its runtime is a result too. NNCF lies in `.tools/nncf` (`make .tools/nncf`). Latency wants a quiet
-machine.
+crashes or hangs its runtime is a result too. Whether ours is within a few percent of the fastest other file is more
+than measuring each alone can tell: those two run once more, by turns, as the latency gate has it. NNCF lies in
+`.tools/nncf` (`make .tools/nncf`). Latency wants a quiet machine.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
 import typer
 from int8_files import FAMILIES, FILES, LARGE, NNCF, SAMPLES, Subject, written
+from int8_rows import OURS, Row, fastest_rival
 from prune_criteria import SEEDS, Said
 
 from edgekit.bench import Candidate, Failure, Protocol, compare, float_candidates, predict_split
 from edgekit.data.split import Split
 from edgekit.devices import HERE, open_device
 from edgekit.errors import MeasurementError
+from edgekit.gate.pairs import measured_pairs
 from edgekit.metrics import metric_of
 from edgekit.model import Task
 from edgekit.parity import Array, sqnr_db
 
 PROTOCOL = Protocol(blocks=7, min_seconds=0.5, max_seconds=2.0)
-Kind = Literal["file", "accuracy", "latency"]
-Row = dict[str, Any]
+PAIRS = 16
+"""Of processes, one of ours and one of the fastest other file."""
+Kind = Literal["file", "accuracy", "latency", "pairs"]
 
 
 def candidates(subject: Subject, runtime: str) -> list[Candidate]:
@@ -88,7 +93,7 @@ def accuracies(subject: Subject, runtime: str, done: set[str]) -> Iterator[Row]:
 
 
 def latencies(subject: Subject, runtime: str, threads: int, protocol: Protocol) -> Iterator[Row]:
-    """A row a file, all measured side by side: each block's median, and what ran on integers."""
+    """A row a file, all measured side by side: how long it takes, and what ran on integers."""
     wanted = candidates(subject, runtime)
     measured = compare(wanted, open_device(HERE), threads=threads, protocol=protocol, progress=Said())
     for name, found in measured.items():
@@ -97,13 +102,28 @@ def latencies(subject: Subject, runtime: str, threads: int, protocol: Protocol) 
             yield row | {"failed": found.reason}
             continue
         yield row | {
-            "blocks_ms": [float(np.median(block)) / 1e6 for block in found.blocks_ns],
             "p50_ms": found.p50_ms,
             "integer": found.executed.integer_operators,
             "float": found.executed.float_operators,
             "operators": dict(found.executed.operators),
             "unsteady": list(found.unsteady),
         }
+
+
+def pairs(subject: Subject, runtime: str, threads: int, measured: list[Row]) -> Iterator[Row]:
+    """A row: how many times the latency of the fastest other file ours has, pair by pair."""
+    rival = fastest_rival({row["quantizer"]: row for row in measured})
+    if rival is None:
+        return
+    sides = {candidate.name: candidate for candidate in candidates(subject, runtime)}
+    row: Row = {"quantizer": OURS, "rival": rival, "runtime": runtime, "threads": threads}
+    endless = measured_pairs(sides[rival], sides[OURS], open_device(HERE), threads=threads)
+    try:
+        ratios = [math.exp(pair.log_ratio("p50")) for pair in islice(endless, PAIRS)]
+    except MeasurementError as error:
+        yield row | {"failed": error.what}
+        return
+    yield row | {"ratios": ratios}
 
 
 class Results:
@@ -126,7 +146,7 @@ class Results:
         with self.path.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
         shown = {
-            name: value for name, value in row.items() if name not in ("hits", "of", "blocks_ms", "operators")
+            name: value for name, value in row.items() if name not in ("hits", "of", "ratios", "operators")
         }
         print(json.dumps(shown), flush=True)
 
@@ -145,12 +165,15 @@ def make_files(subject: Subject, results: Results) -> None:
 def study(
     subject: Subject, results: Results, runtimes: Sequence[str], threads: int, protocol: Protocol
 ) -> None:
-    make_files(subject, results)
     for runtime in runtimes:
         if subject.pixels == LARGE:
-            if not results.of("latency", subject, runtime=runtime, threads=threads):
+            where = {"runtime": runtime, "threads": threads}
+            if not results.of("latency", subject, **where):
                 for row in latencies(subject, runtime, threads, protocol):
                     results.add("latency", subject, row)
+            if not results.of("pairs", subject, **where):
+                for row in pairs(subject, runtime, threads, results.of("latency", subject, **where)):
+                    results.add("pairs", subject, row)
             continue
         done = {row["quantizer"] for row in results.of("accuracy", subject, runtime=runtime)}
         for row in accuracies(subject, runtime, done):
@@ -166,13 +189,16 @@ def main(
     threads: Annotated[int, typer.Option(help="of latency")] = 1,
     *,
     samples: Annotated[int, typer.Option(help="pictures to calibrate on")] = SAMPLES,
+    make: Annotated[
+        bool, typer.Option(help="what files lack; else those are measured that are there")
+    ] = True,
     quick: Annotated[bool, typer.Option(help="one network, one seed, short blocks")] = False,
     results: Annotated[Path, typer.Option()] = Path("runs/int8.jsonl"),
 ) -> None:
     """Do what the results lack of these families, seeds and runtimes (all, if none is named)."""
     if only not in ("", "accuracy", "latency"):
         raise typer.BadParameter("--only accuracy or --only latency")
-    if not (NNCF / "nncf").is_dir():
+    if make and not (NNCF / "nncf").is_dir():
         raise typer.BadParameter(f"{NNCF} holds no NNCF: make {NNCF}")
     protocol = PROTOCOL
     if quick:
@@ -186,6 +212,8 @@ def main(
         for pixels, number in sizes:
             place = folder / f"{name}-{pixels}-{number}-{samples}"
             subject = Subject(name, number, pixels, samples, place)
+            if make:
+                make_files(subject, known)
             study(subject, known, runtimes, threads, protocol)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from int8_rows import OURS, RUNTIMES, Row, header, interval, rows_of, values_of
+from int8_rows import OURS, RUNTIMES, Row, fastest_rival, header, interval, rows_of, values_of
 
 NEAR, SECONDS = 1.03, 1.5
 """Goals for ours: at most so many times the fastest rival's latency, and NNCF's seconds."""
@@ -14,14 +14,15 @@ WORDS = ("faster", "within", "undecided", "slower", "fails")
 
 
 def latencies(rows: list[Row]) -> list[str]:
-    """p50, and ours against the fastest of the others in the same runtime, in pairs of blocks."""
+    """p50, and ours against the fastest of the others in the same runtime, in pairs of processes."""
     every = [row for row in rows if row["kind"] == "latency"]
     if not every:
         return ["### Latency", "", "Not measured."]
     threads = "/".join(map(str, values_of(every, "threads")))
     said = (
         f"p50 in ms at 224×224, {threads} thread{'s' * (threads != '1')}. Last: ours as a multiple of the fastest "
-        f"other file's, median over pairs of blocks with 95 %, and whether that is within {NEAR - 1:.0%}."
+        f"other file, measured once more by turns with that one alone: median over pairs of processes with 95 %, and "
+        f"whether that is within {NEAR - 1:.0%}."
     )
     lines, verdicts = ["### Latency", "", said], []
     for runtime, title in RUNTIMES.items():
@@ -31,11 +32,15 @@ def latencies(rows: list[Row]) -> list[str]:
         for family in values_of(own, "family"):
             cell = {row["quantizer"]: row for row in own if row["family"] == family}
             entries = ["" if name not in cell else shown(cell[name]) for name in names]
-            ratio, word, rival = against_fastest(cell)
+            paired = [
+                row
+                for row in rows
+                if (row["kind"], row.get("runtime"), row["family"]) == ("pairs", runtime, family)
+            ]
+            ratio, word = against_fastest(cell, paired)
             verdicts.append(word)
-            lines.append(
-                f"| {family} | {' | '.join(entries)} | {ratio} | {word}{f' ({rival})' * bool(rival)} |"
-            )
+            rival = f" ({fastest_rival(cell)})" if ratio else ""
+            lines.append(f"| {family} | {' | '.join(entries)} | {ratio} | {word}{rival} |")
     return [*lines, "", latency_verdict(verdicts), unsteady(rows_of(every))]
 
 
@@ -43,18 +48,19 @@ def shown(row: Row) -> str:
     return "fails" if "failed" in row else f"{row['p50_ms']:.2f}"
 
 
-def against_fastest(cell: Mapping[str, Row]) -> tuple[str, str, str]:
-    """Ours as a multiple, what that amounts to, and of whom; blocks of the same number are neighbours in time."""
-    if "blocks_ms" not in cell.get(OURS, {}):
-        return "", "fails", ""
-    rivals = {name: row for name, row in cell.items() if name != OURS and "blocks_ms" in row}
-    if not rivals:
-        return "", "within", ""
-    rival = min(rivals, key=lambda name: float(rivals[name]["p50_ms"]))
-    ratios = np.asarray(cell[OURS]["blocks_ms"]) / np.asarray(rivals[rival]["blocks_ms"])
+def against_fastest(cell: Mapping[str, Row], paired: list[Row]) -> tuple[str, str]:
+    """Ours as a multiple, and what that amounts to."""
+    if "failed" in cell.get(OURS, {"failed": "no file"}):
+        return "", "fails"
+    if fastest_rival(cell) is None:
+        return "", "within"
+    measured = rows_of(paired)
+    if not measured:
+        return "", "fails" if paired else "undecided"
+    ratios = np.asarray(measured[-1]["ratios"])
     low, high = interval([ratios], np.median)
     word = "faster" if high < 1 else "within" if high <= NEAR else "slower" if low > NEAR else "undecided"
-    return f"{np.median(ratios):.2f} [{low:.2f}, {high:.2f}]", word, rival
+    return f"{np.median(ratios):.3f} [{low:.3f}, {high:.3f}]", word
 
 
 def latency_verdict(verdicts: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,13 @@ def values_of(rows: Iterable[Row], field: str) -> list[Any]:
     """The values of a field, quantizers in the order of the tables, others as they came."""
     found = dict.fromkeys(row[field] for row in rows)
     return sorted(found, key=lambda value: ORDER.index(value) if value in ORDER else 0)
+
+
+def fastest_rival(cell: Mapping[str, Row]) -> str | None:
+    """Of one network's files in one runtime, by quantizer, the fastest that is not ours; None where either failed."""
+    ran = {name: row["p50_ms"] for name, row in cell.items() if "failed" not in row}
+    others = ran.keys() - {OURS}
+    return min(sorted(others), key=ran.__getitem__) if OURS in ran and others else None
 
 
 def header(*titles: str) -> list[str]:

@@ -26,12 +26,16 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return load
 
 
-def latency(quantizer: str, *blocks: float) -> dict[str, Any]:
-    return {"quantizer": quantizer, "blocks_ms": blocks, "p50_ms": float(np.median(blocks))}
+CELL = {
+    "edgekit": {"p50_ms": 1.0},
+    "NNCF": {"p50_ms": 2.0},
+    "float bf16": {"p50_ms": 1.1},
+    "ONNX Runtime": {"failed": "SIGSEGV"},
+}
 
 
 @pytest.mark.parametrize(
-    ("ours", "word"),
+    ("ratios", "word"),
     [
         ((0.90, 0.91, 0.92, 0.91, 0.90), "faster"),
         ((1.02, 1.00, 1.01, 1.02, 1.01), "within"),
@@ -40,20 +44,24 @@ def latency(quantizer: str, *blocks: float) -> dict[str, Any]:
     ],
 )
 def test_ours_is_held_against_the_fastest_other_file(
-    benchmark: Any, ours: tuple[float, ...], word: str
+    benchmark: Any, ratios: tuple[float, ...], word: str
 ) -> None:
-    cell = {
-        "edgekit": latency("edgekit", *ours),
-        "NNCF": latency("NNCF", 2, 2, 2, 2, 2),
-        "float bf16": latency("float bf16", 1, 1, 1, 1, 1),
-    }
-    _, found, rival = benchmark("int8_costs").against_fastest(cell)
-    assert (found, rival) == (word, "float bf16")
+    assert benchmark("int8_rows").fastest_rival(CELL) == "float bf16"
+    assert benchmark("int8_costs").against_fastest(CELL, [{"ratios": ratios}])[1] == word
+
+
+def test_what_did_not_run_decides_nothing(benchmark: Any) -> None:
+    against = benchmark("int8_costs").against_fastest
+    assert against(CELL, []) == ("", "undecided")
+    assert against(CELL, [{"failed": "SIGSEGV"}]) == ("", "fails")
+    assert against({"edgekit": {"p50_ms": 1.0}}, []) == ("", "within")
 
 
 def test_a_file_of_ours_that_fails_is_no_win(benchmark: Any) -> None:
     costs = benchmark("int8_costs")
-    _, word, _ = costs.against_fastest({"edgekit": {"failed": "SIGSEGV"}, "NNCF": latency("NNCF", 1, 1)})
+    cell = {"edgekit": {"failed": "SIGSEGV"}, "NNCF": {"p50_ms": 1.0}}
+    assert benchmark("int8_rows").fastest_rival(cell) is None
+    _, word = costs.against_fastest(cell, [])
     assert word == "fails"
     assert "every one: **missed**" in costs.latency_verdict([word, "faster", "faster"])
     assert "most: **held**" in costs.latency_verdict([word, "faster", "faster"])
