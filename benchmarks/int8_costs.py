@@ -27,9 +27,11 @@ def latencies(rows: list[Row]) -> list[str]:
     lines, verdicts = ["### Latency", "", said], []
     for runtime, title in RUNTIMES.items():
         own = [row for row in every if row["runtime"] == runtime]
+        if not own:
+            continue
         names = values_of(own, "quantizer")
         lines += header(title, *names, "ours / fastest", "")
-        for family in values_of(own, "family"):
+        for family in [name for name in values_of(rows, "family") if rows_of(own, family=name)]:
             cell = {row["quantizer"]: row for row in own if row["family"] == family}
             entries = ["" if name not in cell else shown(cell[name]) for name in names]
             paired = [
