@@ -91,6 +91,8 @@ def _ends_where_it_cuts(graph: Graph, operator: Operator) -> bool:
     source, result = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if not source.dtype == result.dtype == "INT8":
         return False
+    if (source.scales, source.zero_points) == (result.scales, result.zero_points):
+        return False  # nothing is left to cut: a QUANTIZE that changes nothing is against LiteRT's rules
     (step,), (zero,) = result.scales, result.zero_points
     low, high = step * (-128 - zero), step * (127 - zero)
     return bounds[0] - step / 2 <= low and high <= bounds[1] + step / 2

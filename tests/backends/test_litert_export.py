@@ -27,6 +27,7 @@ from edgekit.exporters.litert_counts import LitertCounts, litert_counts
 from edgekit.exporters.litert_divergence import tensor_parity
 from edgekit.exporters.litert_graph import pack, read_graph, unpack
 from edgekit.exporters.litert_names import node_of
+from edgekit.exporters.litert_rules import breaches
 from edgekit.exporters.litert_run import verify_loads
 from edgekit.exporters.litert_weights import integer_weights, settle_weights
 from edgekit.files import sha256
@@ -103,6 +104,19 @@ class Enlarged(nn.Module):
         x = F.interpolate(self.down(x), scale_factor=2, mode="bilinear", align_corners=False)
         picture: Tensor = self.up(F.relu(x))
         return picture
+
+
+class Rectified(nn.Module):
+    """A rectifier of what a rectifier gave, as tokens: there is nothing left to cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.classifier = layer(3, 8, size=3, stride=2), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = F.relu(self.down(x)).flatten(2).transpose(1, 2)
+        logits: Tensor = self.classifier(F.relu(tokens).mean(1))
+        return logits
 
 
 class Normed(nn.Module):
@@ -293,6 +307,14 @@ def test_a_rectifier_that_nothing_computes_along_is_of_the_one_partition(tmp_pat
     assert isinstance(details, dict)
     assert (details["partitions"], details["not_delegated"]) == ("1", "")
     assert shipped.counts.operators["QUANTIZE"] == 2  # the input's, and the rectifier
+    assert sqnr_db(shipped.reference(), shipped.outputs()) >= 30
+
+
+def test_a_rectifier_that_has_nothing_left_to_cut_stays(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shipped = exported(model_of(Rectified()), tmp_path)
+    assert shipped.counts.operators["RELU"] == 1
+    assert breaches(shipped.path, TARGET.file_rules) == []
     assert sqnr_db(shipped.reference(), shipped.outputs()) >= 30
 
 
