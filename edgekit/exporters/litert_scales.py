@@ -8,6 +8,7 @@ keep their scale, a constant factor scales it. What stays without a scale stays 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,13 @@ _FIXED_OUTPUT = {
     "SOFTMAX": ActivationScale(scale=1 / 256, zero_point=-128),
     "TANH": ActivationScale(scale=1 / 128, zero_point=0),
 }
-# Integers saturate at the ends of the output's range, where these cut: their input needs no other scale.
-_CLAMPS = frozenset({"RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"})
+CLAMPS = {
+    "RELU": (0.0, math.inf),
+    "RELU6": (0.0, 6.0),
+    "RELU_0_TO_1": (0.0, 1.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
+"""Where they cut. Integers saturate at the ends of the output's range there: their input needs no other scale."""
 
 
 @dataclass
@@ -115,7 +121,7 @@ def _forward(graph: Graph, operator: Operator, inputs: Sequence[ActivationScale]
 
 
 def _backward(graph: Graph, operator: Operator, output: ActivationScale) -> ActivationScale | None:
-    if operator.kind in _SAME_AS_INPUT | _SAME_AS_OUTPUT | _CLAMPS:
+    if operator.kind in _SAME_AS_INPUT | _SAME_AS_OUTPUT | CLAMPS.keys():
         return output
     factor = _factor(graph, operator)
     return _scaled(output, 1 / factor) if factor else None

@@ -7,12 +7,12 @@ operators has the kind keeps it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from edgekit.exporters.litert_graph import Graph, Operator, pack, read_graph, unpack
+from edgekit.exporters.litert_scales import CLAMPS
 from edgekit.model import ActivationScale
 from edgekit.optional import load
 from edgekit.quantizer.graphs import operand, packet
@@ -28,12 +28,6 @@ aten = torch.ops.aten
 
 _GATE = ActivationScale(scale=6 / 255, zero_point=-128)
 """Of what lies between 0 and 6, both ends of which are exact."""
-_BOUNDS = {
-    "RELU": (0.0, math.inf),
-    "RELU6": (0.0, 6.0),
-    "RELU_0_TO_1": (0.0, 1.0),
-    "RELU_N1_TO_1": (-1.0, 1.0),
-}
 _VERSION = 2
 """Of QUANTIZE, the first that goes from integers to integers."""
 
@@ -85,7 +79,7 @@ def clamps_by_grid(content: bytes, target: Target) -> bytes:
 
 
 def _ends_where_it_cuts(graph: Graph, operator: Operator) -> bool:
-    bounds = _BOUNDS.get(operator.kind)
+    bounds = CLAMPS.get(operator.kind)
     if bounds is None:
         return False
     source, result = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
