@@ -1,7 +1,6 @@
 PYTHON ?= python3.11
-# One process a core, a file's tests in one of them: what a file builds for its tests is built once. In the order of their
-# folders: whole runs, few and long, come first, and no core waits for one of them at the end.
-PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process a core, a file's tests in one of them: what a file builds for its tests is built once.
+PYTEST_ARGS ?= -n auto --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 
 .PHONY: demo test test-matrix test-libraries test-tfmot test-aarch64 test-bundle web-runtimes bench-prune bench-int8 lint constraints clean
