@@ -19,7 +19,7 @@ from edgekit.exporters.litert_refusal import left_elsewhere, refuse_untaken
 from edgekit.exporters.litert_run import verify_loads
 from edgekit.exporters.litert_scales import resolve_scales
 from edgekit.exporters.litert_verify import describe, verify_scales
-from edgekit.exporters.litert_weights import integer_weights, settle_weights
+from edgekit.exporters.litert_weights import float_outputs, integer_weights, settle_weights
 from edgekit.exporters.litert_xnnpack import clamps_by_grid, swish_in_parts
 from edgekit.quantizer.fold import folded_graph
 from edgekit.quantizer.reference import rounded_float_graph
@@ -70,8 +70,9 @@ def _integers(model: Model, quantization: Quantization, target: Target) -> tuple
     nodes = _matched(graph, content, model.input_shape)
     content = rename(content, graph, nodes, recorded)
     before = read_graph(content)
-    scales = resolve_scales(before, nodes, recorded)
-    integers = quantize(content, scales.of, float_border=not target.integer_only)
+    floats = float_outputs(content, graph, quantization)
+    scales = resolve_scales(before, nodes, recorded, floats)
+    integers = quantize(content, scales.of, floats, float_border=not target.integer_only)
     quantized = clamps_by_grid(settle_weights(integers, content, layers), target)
     after, known = read_graph(quantized), {node.name: node for node in graph.graph.nodes}
     refuse_untaken(after, known, target)

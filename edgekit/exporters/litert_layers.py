@@ -40,13 +40,14 @@ def layer_operators(path: Path) -> tuple[FileOperator, ...]:
             kind=operator.kind,
             inputs=tuple(graph.tensors[index].name for index in operator.inputs),
             outputs=tuple(graph.tensors[index].name for index in operator.outputs),
-            layer=_layer(graph, operator),
+            layer=layer_of(graph, operator),
         )
         for operator in graph.operators
     )
 
 
-def _layer(graph: Graph, operator: Operator) -> str:
+def layer_of(graph: Graph, operator: Operator) -> str:
+    """The layer whose weights an operator holds; empty where it holds none."""
     if operator.kind not in WEIGHTED:
         return ""
     weights = graph.tensors[operator.inputs[WEIGHTED[operator.kind][1]]]

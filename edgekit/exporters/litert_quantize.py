@@ -11,16 +11,23 @@ from edgekit.exporters.litert_graph import Graph, read_graph
 from edgekit.optional import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from edgekit.model import ActivationScale
 
 
-def quantize(content: bytes, scales: Mapping[int, ActivationScale], *, float_border: bool = True) -> bytes:
+def quantize(
+    content: bytes,
+    scales: Mapping[int, ActivationScale],
+    floats: Collection[int] = (),
+    *,
+    float_border: bool = True,
+) -> bytes:
     """The INT8 file: weights per output channel, biases int32, activations as `scales` say, by tensor index.
 
-    An operator that reads or computes a tensor without a scale stays float. So do input and output with a
-    `float_border`, a QUANTIZE and a DEQUANTIZE. Raises `MissingError` without ai-edge-quantizer.
+    An operator that reads or computes a tensor without a scale stays float, and one that computes a tensor of `floats`.
+    So do input and output with a `float_border`, a QUANTIZE and a DEQUANTIZE. Raises `MissingError` without
+    ai-edge-quantizer.
     """
     # Not by its `Quantizer`, which first opens an interpreter, whose delegate announces itself to the user.
     read = load("ai_edge_quantizer.utils.tfl_flatbuffer_utils", extra="litert").read_model
@@ -28,7 +35,7 @@ def quantize(content: bytes, scales: Mapping[int, ActivationScale], *, float_bor
     rewrite = load("ai_edge_quantizer.model_modifier", extra="litert").ModelModifier
     graph, model = read_graph(content), read(memoryview(content))
     decisions = decide(model).generate_quantization_parameters(
-        _recipe(_float_scopes(graph, scales), float_border=float_border),
+        _recipe(_float_scopes(graph, scales, floats), float_border=float_border),
         _calibration(graph, scales),
         enable_progress_bar=False,
     )
@@ -47,12 +54,13 @@ def _recipe(float_scopes: list[str], *, float_border: bool) -> Any:
     return manager
 
 
-def _float_scopes(graph: Graph, scales: Mapping[int, ActivationScale]) -> list[str]:
-    """Expressions that find exactly the operators with an unscaled tensor, by the names of their outputs."""
+def _float_scopes(graph: Graph, scales: Mapping[int, ActivationScale], floats: Collection[int]) -> list[str]:
+    """Expressions that find exactly the operators that stay float, by the names of their outputs."""
     return [
         f"^{re.escape(';'.join(graph.tensors[index].name for index in operator.outputs))};$"
         for operator in graph.operators
-        if any(tensor.index not in scales for tensor in (*graph.sources(operator), *graph.targets(operator)))
+        if operator.outputs[0] in floats
+        or any(tensor.index not in scales for tensor in (*graph.sources(operator), *graph.targets(operator)))
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgekit.exporters.litert_graph import WEIGHTED, Graph, Operator, Tensor, read_graph
 from edgekit.exporters.litert_integers import float_parts, untaken_parts
+from edgekit.exporters.litert_layers import layer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,11 +78,14 @@ def breaches(path: Path, rules: FileRules) -> list[str]:
     found = [breach for tensor in graph.activations for breach in _in_activation(tensor)]
     for operator in graph.operators:
         name = f"{operator.kind} {graph.tensors[operator.outputs[0]].name}"
-        checks = [_in_types, _in_scales]
-        if operator.kind in _AXES:
-            checks.append(_in_weight)
-        found.extend(f"{name}: {breach}" for check in checks for breach in check(graph, operator))
-        found.extend(f"{name}: {breach}" for breach in _needless(graph, operator, maker))
+        may_be_float = layer_of(graph, operator) in rules.float_layers
+        broken = [
+            *_in_types(graph, operator, may_be_float=may_be_float),
+            *_in_scales(graph, operator),
+            *(_in_weight(graph, operator) if operator.kind in _AXES and not may_be_float else ()),
+            *_needless(graph, operator, maker),
+        ]
+        found.extend(f"{name}: {breach}" for breach in broken)
     if rules.integer_only:
         found.extend(float_parts(graph))
     found.extend(untaken_parts(graph, rules.operators))
@@ -100,13 +104,13 @@ def _in_activation(tensor: Tensor) -> Iterator[str]:
         yield f"{tensor.name}: its zero point is {tensor.zero_points[0]}, no int8"
 
 
-def _in_types(graph: Graph, operator: Operator) -> Iterator[str]:
-    """Integers and floats meet only where they are converted; weighted operators are integers throughout."""
+def _in_types(graph: Graph, operator: Operator, *, may_be_float: bool) -> Iterator[str]:
+    """Integers and floats meet only where they are converted; weighted operators are integers, or meant to be float."""
     used = [*graph.sources(operator), *graph.targets(operator)]
     floats = [tensor.name for tensor in used if tensor.dtype != "INT8"]
     if operator.kind in _BORDER or not floats:
         return
-    constant = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1
+    constant = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1 and not may_be_float
     if constant or len(floats) < len(used):
         yield f"{floats[0]} is float" if constant else f"{floats[0]} is float beside integers"
 

@@ -17,7 +17,7 @@ from edgekit.exporters.litert_graph import WEIGHTED, Graph, Operator
 from edgekit.model import ActivationScale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from edgekit.exporters.litert_match import Nodes
 
@@ -58,11 +58,17 @@ class Scales:
     notes: list[str] = field(default_factory=list)
 
 
-def resolve_scales(graph: Graph, nodes: Nodes, recorded: Mapping[str, ActivationScale]) -> Scales:
+def resolve_scales(
+    graph: Graph,
+    nodes: Nodes,
+    recorded: Mapping[str, ActivationScale],
+    floats: Collection[int] = (),
+) -> Scales:
     """The scales of a float file's activations.
 
     `nodes` are the PyTorch nodes with a tensor's values, `recorded` the scales by node. Raises `InputError`
-    where a convolution or linear layer would stay float for want of a scale, and names the tensor.
+    where a convolution or linear layer would stay float for want of a scale, and names the tensor; what computes a
+    tensor of `floats` is meant to.
     """
     scales = Scales()
     for tensor in graph.activations:
@@ -75,7 +81,7 @@ def resolve_scales(graph: Graph, nodes: Nodes, recorded: Mapping[str, Activation
         for operator in graph.operators:
             _force(graph, operator, scales)
             _follow(graph, operator, scales)
-    _refuse_float_layers(graph, nodes, scales)
+    _refuse_float_layers(graph, nodes, scales, floats)
     return scales
 
 
@@ -141,9 +147,10 @@ def _scaled(scale: ActivationScale, factor: float) -> ActivationScale:
     return ActivationScale(scale=scale.scale * factor, zero_point=scale.zero_point)
 
 
-def _refuse_float_layers(graph: Graph, nodes: Nodes, scales: Scales) -> None:
+def _refuse_float_layers(graph: Graph, nodes: Nodes, scales: Scales, floats: Collection[int]) -> None:
     for operator in graph.operators:
-        weighted = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1
+        meant = operator.outputs[0] in floats
+        weighted = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1 and not meant
         for tensor in [*graph.sources(operator), *graph.targets(operator)]:
             if not weighted or tensor.index in scales.of:
                 continue

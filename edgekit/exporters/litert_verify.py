@@ -26,7 +26,7 @@ def verify_scales(graph: Graph, wanted: Mapping[str, ActivationScale]) -> None:
     """
     wrong = []
     for tensor in graph.activations:
-        expected = wanted.get(tensor.name) or _of_input(graph, tensor, wanted)
+        expected = wanted.get(tensor.name) or _of_float(graph, tensor, wanted)
         if tensor.dtype == "INT8" and expected is not None and not _equal(tensor, expected):
             wrong.append(f"{tensor.name}: {tensor.scales}, {tensor.zero_points}, not {expected}")
     if wrong:
@@ -52,14 +52,14 @@ def describe(graph: Graph) -> list[str]:
     return notes
 
 
-def _of_input(graph: Graph, tensor: Tensor, wanted: Mapping[str, ActivationScale]) -> ActivationScale | None:
-    """The network's input keeps its name in float; the integers behind it have a name with a suffix."""
-    quantized_inputs = [
+def _of_float(graph: Graph, tensor: Tensor, wanted: Mapping[str, ActivationScale]) -> ActivationScale | None:
+    """What is computed or fed in float keeps its name; the integers behind it have a name with a suffix."""
+    quantized = [
         operator.outputs[0]
         for operator in graph.operators
-        if operator.kind == "QUANTIZE" and operator.inputs[0] in graph.inputs
+        if operator.kind == "QUANTIZE" and graph.tensors[operator.inputs[0]].dtype == "FLOAT32"
     ]
-    return wanted.get(node_of(tensor.name)) if tensor.index in quantized_inputs else None
+    return wanted.get(node_of(tensor.name)) if tensor.index in quantized else None
 
 
 def _equal(tensor: Tensor, expected: ActivationScale) -> bool:

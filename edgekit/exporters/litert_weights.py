@@ -36,13 +36,32 @@ class LayerWeights:
 def integer_weights(rounded: fx.GraphModule, quantization: Quantization) -> list[LayerWeights]:
     """The integers that a rounded float graph's weights stand for, as the PyTorch reference computes them."""
     layers = []
-    for node, axis in place(rounded, quantization.rules).channel_axes.items():
+    for node, axis in place(rounded, quantization.rules, quantization.float_operators).channel_axes.items():
         weight = tensor_of(rounded, operand(node, 1)).detach()
         scales = scales_in(rounded, node, axis, quantization.activations)
         stored = integers(weight, scales, axis).movedim(axis, 0).numpy()
         name = str(operand(node, 1).target).removesuffix(".weight")
         layers.append(LayerWeights(name, stored, scales.detach().numpy()))
     return layers
+
+
+def float_outputs(content: bytes, rounded: fx.GraphModule, quantization: Quantization) -> frozenset[int]:
+    """The tensors of a float file that are computed by the weighted operators which stay float in the network.
+
+    Raises `EdgekitError` that names a layer whose weights no operator of the file has.
+    """
+    graph = read_graph(content)
+    found: set[int] = set()
+    weighted = [operator for operator in graph.operators if operator.kind in WEIGHTED]
+    for node, axis in place(rounded, quantization.rules).channel_axes.items():
+        if node.name not in quantization.float_operators:
+            continue
+        weight = tensor_of(rounded, operand(node, 1)).detach().movedim(axis, 0).numpy()
+        own = {operator.outputs[0] for operator in weighted if _same(weight, _weight(graph, operator))}
+        if not own:
+            raise EdgekitError(f"the .tflite has no operator with the weights {operand(node, 1).target}")
+        found |= own
+    return frozenset(found)
 
 
 def settle_weights(content: bytes, float_content: bytes, layers: Sequence[LayerWeights]) -> bytes:
@@ -56,7 +75,9 @@ def settle_weights(content: bytes, float_content: bytes, layers: Sequence[LayerW
     remaining = [operator for operator in graph.operators if _is_integer(graph, operator)]
     missing: list[str] = []
     for layer in layers:
-        found = next((operator for operator in remaining if _same(layer, _weight(graph, operator))), None)
+        found = next(
+            (operator for operator in remaining if _same(layer.integers, _weight(graph, operator))), None
+        )
         if found is None:
             missing.append(f"{layer.name} ({_nearest(layer, graph, remaining)})")
             continue
@@ -80,8 +101,8 @@ def _weight(graph: Graph, operator: Operator) -> Array:
     return np.empty(0) if value is None else value
 
 
-def _same(layer: LayerWeights, stored: Array) -> bool:
-    return any(np.array_equal(layout, stored) for layout in layouts(layer.integers))
+def _same(weight: Array, stored: Array) -> bool:
+    return any(np.array_equal(layout, stored) for layout in layouts(weight))
 
 
 def _nearest(layer: LayerWeights, graph: Graph, operators: Sequence[Operator]) -> str:

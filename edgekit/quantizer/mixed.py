@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 def with_floats(model: Model, operators: Collection[str]) -> Model:
     """The quantized network with these operators, by their names in the folded graph, left in float too.
 
-    Scales are those that it has; those of tensors that no integer operator reads or gives any more are gone. Raises
-    `InputError` where the model is not quantized.
+    A layer that is used in several places goes back in all: files hold one weight of its name. Scales are those that it
+    has; those of tensors that no integer operator reads or gives any more are gone. Raises `InputError` where the model
+    is not quantized.
     """
     quantization, graph = decision_of(model), folded_graph(model)
-    floats = {*quantization.float_operators, *operators}
+    asked = {*quantization.float_operators, *operators}
+    weighted = place(graph, quantization.rules).channel_axes
+    weights = {operand(node, 1).target for node in weighted if node.name in asked}
+    floats = asked | {node.name for node in weighted if operand(node, 1).target in weights}
     wanted = {node.name for node in place(graph, quantization.rules, floats).leaders}
     scales = {name: scale for name, scale in quantization.activations.items() if name in wanted}
     told = {"float_operators": tuple(sorted(floats)), "activations": scales}

@@ -29,8 +29,8 @@ MOST = 0.25
 
 
 def can_mix(target: Target) -> bool:
-    """Whether the target's files may hold both: in LiteRT's every tensor is an integer, and so are TensorRT's rules."""
-    return target.runtime in ("openvino", "onnxruntime")
+    """Whether the target's files may hold both: some units compute integers alone."""
+    return not target.integer_only
 
 
 def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Model:

@@ -17,7 +17,7 @@ from edgekit.model import Event, Model
 from edgekit.parity import sqnr_db
 from edgekit.quantizer.calibrate import calibrate
 from edgekit.quantizer.fold import folded_graph
-from edgekit.quantizer.mixed import integer_layers, sensitivity, with_floats
+from edgekit.quantizer.mixed import float_layers, integer_layers, sensitivity, with_floats
 from edgekit.quantizer.placement import origin
 from edgekit.quantizer.reference import quantized_graph
 from edgekit.recipe import QuantizeOptions
@@ -163,9 +163,11 @@ def test_the_costliest_operators_buy_the_budget_back(data: Data) -> None:
     assert within_budget(model, beyond) is model
 
 
-def test_litert_has_no_float_operators_in_its_integer_files(data: Data) -> None:
+@pytest.mark.parametrize(
+    ("target", "left"), [("android", ["features.0.0"]), ("jetson", ["features.0.0"]), ("coral", [])]
+)
+def test_a_unit_for_integers_alone_has_no_float_operators(target: str, left: list[str], data: Data) -> None:
     model = model_of(Residual)
-    told = context(model, data, target=load_target("android"), timing=Stopwatch(["features.0.0"]))
+    told = context(model, data, target=load_target(target), timing=Stopwatch(["features.0.0"]))
     found = Quantize(QuantizeOptions(kind="quantize", method="ptq")).apply(model, told)
-    assert found.quantization is not None
-    assert found.quantization.float_operators == ()
+    assert list(float_layers(found)) == left

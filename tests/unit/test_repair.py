@@ -114,8 +114,8 @@ def test_the_stage_repairs_and_tells_the_report() -> None:
     found = strict.apply(model, context(model, DATA, departure=Broken({"conv2d_3": 12.0})))
     assert found.quantization is not None
     assert found.quantization.float_operators == ()
-    android = context(model, DATA, departure=Broken({"conv2d_3": 12.0}), target=load_target("android"))
-    kept = PTQ.apply(model, android)
+    coral = context(model, DATA, departure=Broken({"conv2d_3": 12.0}), target=load_target("coral"))
+    kept = PTQ.apply(model, coral)
     assert kept.quantization is not None
     assert kept.quantization.float_operators == ()
     assert kept.lineage[-1].details["repair"] == ["nothing: target or recipe want integers throughout"]
