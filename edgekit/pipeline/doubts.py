@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from edgekit.pipeline.assess import Assessment, Assessor
 from edgekit.pipeline.job import Job
 from edgekit.pipeline.proof import ENOUGH_DB
+from edgekit.quantizer.mixed import float_layers
 from edgekit.report import Parity, Step
 
 
@@ -78,9 +79,9 @@ def _about_latency(assessor: Assessor, shipped: Assessment) -> Iterator[str]:
         "a proxy that decided nothing"
     )
     ran = profile.executed if profile and shipped.model.quantization else None
-    if ran and ran.float_operators:
+    if ran and ran.float_operators > (meant := len(float_layers(shipped.model))):
         weighted = ran.integer_operators + ran.float_operators
         yield (
-            f"{place.runtime} computed {ran.float_operators} of {weighted} convolutions and linear layers of the "
-            "INT8 file in float, as it is written: its latency here says nothing about the device"
+            f"{place.runtime} computed {ran.float_operators - meant} of {weighted} convolutions and linear layers of "
+            "the INT8 file in float, which on the device are integers: its latency here says nothing about the device"
         )
