@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from prune_criteria import Said
+from torch import nn
 
 from edgekit import files
 from edgekit.artifact import MANIFEST, PARITY, ArtifactFolder, load_artifact
@@ -85,7 +87,7 @@ class Subject:
 
     @property
     def job(self) -> Job:
-        """Trained on the built-in data; at the large size random, with statistics of random pictures."""
+        """Trained on the built-in data; at the large size random, with statistics of random pictures, and biases."""
         recipe = "latency-only" if self.pixels == LARGE else None
         request = Request(
             model=self.family, target="host", recipe=recipe, seed=self.seed, input_size=self.pixels
@@ -98,6 +100,8 @@ class Subject:
             return
         job = self.job
         model = baseline(job, Said())
+        if self.pixels == LARGE:
+            draw_biases(model.module, self.seed)
         with files.new_folder(self.folder / CHECKPOINT) as temporary:
             save_model(model, temporary)
         pictures = job.data.calibration.images(np.arange(min(self.samples, len(job.data.calibration))))
@@ -107,6 +111,17 @@ class Subject:
         """The file with a manifest, None where its quantizer gave none."""
         path = self.folder / file.method
         return load_artifact(path) if (path / MANIFEST).is_file() else None
+
+
+def draw_biases(network: nn.Module, seed: int) -> None:
+    """Biases as a trained network has them: untrained ones are zeros, which one converter drops and another keeps.
+
+    So are those that folding makes of a batch norm behind a convolution of centred values: as int32 they vanish.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.1, generator=generator)
 
 
 def written(subject: Subject, file: File) -> dict[str, Any]:

@@ -7,9 +7,9 @@ has no entry; what failed says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import typer
@@ -21,21 +21,6 @@ LOSS, LOSS_END = 0.5, 1.5
 """Goals for ours: points lost on average, and at the interval's end."""
 FEW = 5
 """Files below which an interval over files says nothing."""
-
-
-def main(
-    results: Annotated[Path, typer.Option()] = Path("runs/int8.jsonl"),
-    page: Annotated[Path, typer.Option()] = Path("docs/int8-peers.md"),
-    *,
-    write: Annotated[bool, typer.Option(help="into the page, and not only on the screen")] = True,
-) -> None:
-    """Write the tables between their marks in the page, and print them."""
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    parts = (accuracies, latencies, sizes, times, failures)
-    text = "\n".join(line for part in parts for line in (*part(rows), ""))
-    print(text)
-    if write:
-        write_between(page, "int8", text)
 
 
 def accuracies(rows: list[Row]) -> list[str]:
@@ -127,6 +112,32 @@ def failures(rows: Sequence[Row]) -> list[str]:
         size = f"at {row['pixels']}×{row['pixels']}, seed {row['seed']}"
         lines.append(f"- {row['family']} {size}: {row['quantizer']}, {where}: {row['failed']}")
     return lines
+
+
+Part = Literal["accuracy", "latency", "size", "time", "failures"]
+PARTS: dict[Part, Callable[[list[Row]], list[str]]] = {
+    "accuracy": accuracies,
+    "latency": latencies,
+    "size": sizes,
+    "time": times,
+    "failures": failures,
+}
+"""Each has marks of its own in the page: results that tell of one alone leave the others as they are."""
+
+
+def main(
+    results: Annotated[Path, typer.Option()] = Path("runs/int8.jsonl"),
+    page: Annotated[Path, typer.Option()] = Path("docs/int8-peers.md"),
+    part: Annotated[list[Part] | None, typer.Option(help="default: all")] = None,
+    *,
+    write: Annotated[bool, typer.Option(help="into the page, and not only on the screen")] = True,
+) -> None:
+    """Write the tables between their marks in the page, and print them."""
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    for name, text in {name: "\n".join(PARTS[name](rows)) for name in part or PARTS}.items():
+        print(f"{text}\n")
+        if write:
+            write_between(page, f"int8-{name}", text)
 
 
 if __name__ == "__main__":

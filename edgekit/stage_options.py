@@ -227,7 +227,7 @@ class QuantizeOptions(Frozen):
     batch_size: int = Field(default=64, ge=2)
     mixed: bool = True
     """Operators that integers were measured to make slower on the target stay float, and those that cost most where
-    INT8 leaves the accuracy budget otherwise; not in LiteRT's files, whose tensors are all integers."""
+    INT8 leaves the accuracy budget otherwise; not for units that compute integers alone."""
     counts: tuple[Gain, ...] = ("latency", "size", "memory")
 
 

@@ -28,7 +28,7 @@ class Int8Rules(Frozen):
     """The result of every convolution and linear layer carries Q/DQ, even where only float operators read it;
     that of the last one, where it is the network's output, only with `quantize_output`."""
     quantize_output: bool
-    """The network's output carries Q/DQ too (LiteRT: every tensor of the file is an integer)."""
+    """The network's output carries Q/DQ too (LiteRT: the whole file is integers)."""
     quantize_pooling: bool
     """Q/DQ around average pooling, so that it runs on integers."""
     quantize_multiply: bool

@@ -78,11 +78,11 @@ def breaches(path: Path, rules: FileRules) -> list[str]:
     found = [breach for tensor in graph.activations for breach in _in_activation(tensor)]
     for operator in graph.operators:
         name = f"{operator.kind} {graph.tensors[operator.outputs[0]].name}"
-        may_be_float = layer_of(graph, operator) in rules.float_layers
+        meant = _is_float(graph, operator) and layer_of(graph, operator) in rules.float_layers
         broken = [
-            *_in_types(graph, operator, may_be_float=may_be_float),
+            *(() if meant else _in_types(graph, operator)),
             *_in_scales(graph, operator),
-            *(_in_weight(graph, operator) if operator.kind in _AXES and not may_be_float else ()),
+            *(_in_weight(graph, operator) if operator.kind in _AXES and not meant else ()),
             *_needless(graph, operator, maker),
         ]
         found.extend(f"{name}: {breach}" for breach in broken)
@@ -104,13 +104,18 @@ def _in_activation(tensor: Tensor) -> Iterator[str]:
         yield f"{tensor.name}: its zero point is {tensor.zero_points[0]}, no int8"
 
 
-def _in_types(graph: Graph, operator: Operator, *, may_be_float: bool) -> Iterator[str]:
-    """Integers and floats meet only where they are converted; weighted operators are integers, or meant to be float."""
+def _is_float(graph: Graph, operator: Operator) -> bool:
+    """Throughout: what it reads, its weights and what it gives."""
+    return all(graph.tensors[index].dtype != "INT8" for index in (*operator.inputs, *operator.outputs))
+
+
+def _in_types(graph: Graph, operator: Operator) -> Iterator[str]:
+    """Integers and floats meet only where they are converted; weighted operators are integers throughout."""
     used = [*graph.sources(operator), *graph.targets(operator)]
     floats = [tensor.name for tensor in used if tensor.dtype != "INT8"]
     if operator.kind in _BORDER or not floats:
         return
-    constant = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1 and not may_be_float
+    constant = operator.kind in WEIGHTED and len(graph.sources(operator)) == 1
     if constant or len(floats) < len(used):
         yield f"{floats[0]} is float" if constant else f"{floats[0]} is float beside integers"
 

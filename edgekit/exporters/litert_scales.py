@@ -80,7 +80,7 @@ def resolve_scales(
         known_before = len(scales.of)
         for operator in graph.operators:
             _force(graph, operator, scales)
-            _follow(graph, operator, scales)
+            _follow(graph, operator, scales, floats)
     _refuse_float_layers(graph, nodes, scales, floats)
     return scales
 
@@ -102,8 +102,11 @@ def _force(graph: Graph, operator: Operator, scales: Scales) -> None:
         scales.of[tensor.index] = demanded
 
 
-def _follow(graph: Graph, operator: Operator, scales: Scales) -> None:
-    """Fill in an unknown output beside known inputs, or unknown inputs beside a known output."""
+def _follow(graph: Graph, operator: Operator, scales: Scales, floats: Collection[int]) -> None:
+    """Fill in an unknown output beside known inputs, or unknown inputs beside a known output.
+
+    Not of what is computed in float: behind a resize it would be cut where only the rectifier after that cuts.
+    """
     sources, targets = graph.sources(operator), graph.targets(operator)
     if not sources or not targets:
         return
@@ -114,7 +117,7 @@ def _follow(graph: Graph, operator: Operator, scales: Scales) -> None:
         found = _forward(graph, operator, inputs)
     elif output is not None and len(inputs) < len(sources):
         found = _backward(graph, operator, output)
-        unknown = [tensor for tensor in sources if tensor.index not in scales.of]
+        unknown = [tensor for tensor in sources if tensor.index not in {*scales.of, *floats}]
     if found is not None:
         scales.of.update({tensor.index: found for tensor in unknown})
 

@@ -40,7 +40,7 @@ def describe(graph: Graph) -> list[str]:
     floats = any(graph.tensors[index].dtype != "INT8" for index in (*graph.inputs, *graph.outputs))
     notes = [
         f"{counted.integer_operators} of {weighted} convolutions and linear layers are INT8",
-        "input and output are float32, channel-last; QUANTIZE and DEQUANTIZE stand at the border"
+        "input and output are float32, channel-last, behind QUANTIZE and DEQUANTIZE"
         if floats
         else "input and output are int8, channel-last, on the scales that the file tells of them; no tensor is float",
     ]

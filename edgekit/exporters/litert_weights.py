@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, InputError
 from edgekit.exporters.litert_graph import WEIGHTED, Graph, Operator, layouts, pack, read_graph, unpack
 from edgekit.quantizer.graphs import operand, tensor_of
 from edgekit.quantizer.placement import place
@@ -48,18 +49,22 @@ def integer_weights(rounded: fx.GraphModule, quantization: Quantization) -> list
 def float_outputs(content: bytes, rounded: fx.GraphModule, quantization: Quantization) -> frozenset[int]:
     """The tensors of a float file that are computed by the weighted operators which stay float in the network.
 
-    Raises `EdgekitError` that names a layer whose weights no operator of the file has.
+    They are known by their weights. Raises `InputError` that names a layer whose weights another has too, or none.
     """
     graph = read_graph(content)
-    found: set[int] = set()
     weighted = [operator for operator in graph.operators if operator.kind in WEIGHTED]
-    for node, axis in place(rounded, quantization.rules).channel_axes.items():
-        if node.name not in quantization.float_operators:
+    axes = place(rounded, quantization.rules).channel_axes
+    uses = Counter(str(operand(node, 1).target) for node in axes if node.name in quantization.float_operators)
+    found: set[int] = set()
+    for node, axis in axes.items():
+        if (name := str(operand(node, 1).target)) not in uses:
             continue
         weight = tensor_of(rounded, operand(node, 1)).detach().movedim(axis, 0).numpy()
         own = {operator.outputs[0] for operator in weighted if _same(weight, _weight(graph, operator))}
-        if not own:
-            raise EdgekitError(f"the .tflite has no operator with the weights {operand(node, 1).target}")
+        if len(own) != uses[name]:
+            raise InputError(
+                f"{name} cannot stay float: {len(own)} operators of the .tflite have its weights"
+            )
         found |= own
     return frozenset(found)
 

@@ -28,8 +28,8 @@ def export(
     """Write the artifact of the network that `network()` opens for a target, into a new `out`.
 
     It is opened once it is known that `out` can be written. A quantized network keeps the INT8 rules that it was
-    calibrated for: exporting it for a target with others raises `InputError`, as does a float network for a target
-    that takes integers alone, and an `out` that exists or holds a bundle.
+    calibrated for: exporting it for a target with others raises `InputError`, as does a network in float, or with
+    operators in float, for a target that takes integers alone, and an `out` that exists or holds a bundle.
     """
     goal, show = load_target(target), progress or Silent()
     if is_bundle(out):
@@ -39,6 +39,11 @@ def export(
     if opened.quantization and opened.quantization.rules != goal.int8:
         raise InputError(
             f"{opened.name} was quantized by other INT8 rules than {goal.id}'s",
+            hint=f"edgekit compress {opened.source.name} --target {goal.id}",
+        )
+    if opened.quantization and opened.quantization.float_operators and goal.integer_only:
+        raise InputError(
+            f"{opened.name} computes some operators in float, and {goal.id} integers alone",
             hint=f"edgekit compress {opened.source.name} --target {goal.id}",
         )
     if opened.quantization is None and goal.integer_only:

@@ -118,4 +118,4 @@ def _first(outputs: Any) -> torch.Tensor:
 
 
 def _layer(node: fx.Node) -> str:
-    return str(operand(node, 1).target).rpartition(".")[0]
+    return str(operand(node, 1).target).removesuffix(".weight")

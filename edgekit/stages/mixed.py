@@ -38,27 +38,27 @@ def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Mode
     layers = integer_layers(int8)
     context.progress.say("timing operators in INT8 and in float")
     ratios = _ratios(layers, timing.layers(int8), timing.layers(plain))
-    choices = list(_choices(list(layers), ratios))
-    if not choices:
+    candidates = _candidates(int8, layers, ratios)
+    if not candidates:
         return int8
-    candidates = [with_floats(int8, choice) for choice in choices]
     whole, best_float, *times = timing.medians([int8, plain, *candidates])
+    floats = [[name for name in layers if name not in integer_layers(each)] for each in candidates]
     told = {
         "p50, INT8 throughout": _ms(whole),
         "p50, float": _ms(best_float),
         **{
             f"p50, {len(each)} of {len(layers)} in float": _ms(time)
-            for each, time in zip(choices, times, strict=True)
+            for each, time in zip(floats, times, strict=True)
         },
     }
     ranked = sorted((time, place) for place, time in enumerate(times) if time is not None)
     if whole is not None and (not ranked or SLOWER * ranked[0][0] >= whole):
         return int8.after(_event(int8, "none was faster with operators in float", told))
-    chosen = candidates[ranked[0][1]]
+    chosen, names = candidates[ranked[0][1]], floats[ranked[0][1]]
     if not _is_good_enough(chosen, int8, context):
         return int8.after(_event(int8, "faster with operators in float, and outside the budget", told))
-    why = f"{len(choices[ranked[0][1]])} of {len(layers)} operators in float: measured faster"
-    slow = {layers[name]: f"{ratios[name]:.2f} of its time in float" for name in choices[ranked[0][1]]}
+    why = f"{len(names)} of {len(layers)} operators in float: measured faster"
+    slow = {layers[name]: f"{ratios[name]:.2f} of its time in float" for name in names if name in ratios}
     return chosen.after(_event(chosen, why, {**told, **slow}))
 
 
@@ -76,7 +76,8 @@ def within_budget(int8: Model, context: Context) -> Model:
         candidate = with_floats(int8, worst[:count])
         reached = context.measured_accuracy(candidate)
         if reached is not None and reached >= floor:
-            why = f"{count} of {len(layers)} operators in float, which cost its outputs most"
+            floats = len(layers) - len(integer_layers(candidate))
+            why = f"{floats} of {len(layers)} operators in float, which cost its outputs most"
             told = {layers[name]: f"{costs[name]:.1f} dB alone in INT8" for name in worst[:count]}
             return candidate.after(_event(candidate, why, told))
         count *= 2
@@ -92,6 +93,16 @@ def _ratios(
         for name, layer in layers.items()
         if layer in int8 and plain.get(layer, 0) > 0
     }
+
+
+def _candidates(int8: Model, layers: Mapping[str, str], ratios: Mapping[str, float]) -> list[Model]:
+    """Each network once: with a layer that is used twice, several choices may amount to the same."""
+    made = [with_floats(int8, choice) for choice in _choices(list(layers), ratios)]
+    return [
+        one
+        for place, one in enumerate(made)
+        if integer_layers(one) and all(one.quantization != other.quantization for other in made[:place])
+    ]
 
 
 def _choices(order: Sequence[str], ratios: Mapping[str, float]) -> Iterator[tuple[str, ...]]:

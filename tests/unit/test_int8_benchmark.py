@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,3 +110,15 @@ def test_what_failed_is_named(benchmark: Any) -> None:
              "runtime": "openvino", "failed": "SIGSEGV killed openvino"}  # fmt: skip
     (line,) = [text for text in benchmark("int8_table").failures([wrong]) if text.startswith("-")]
     assert line == "- net at 32×32, seed 1: NNCF, in OpenVINO: SIGSEGV killed openvino"
+
+
+def test_a_part_is_written_and_the_others_stay(benchmark: Any, tmp_path: Path) -> None:
+    page, results = tmp_path / "page.md", tmp_path / "rows.jsonl"
+    page.write_text(
+        "<!-- int8-size -->\nas before\n<!-- /int8-size -->\n<!-- int8-failures -->\n<!-- /int8-failures -->\n"
+    )
+    wrong = row("NNCF", [1]) | {"failed": "SIGSEGV killed openvino"}
+    results.write_text(json.dumps(wrong, default=float) + "\n")
+    benchmark("int8_table").main(results, page, ["failures"], write=True)
+    assert "as before" in page.read_text()
+    assert "NNCF, in OpenVINO: SIGSEGV killed openvino" in page.read_text()

@@ -166,7 +166,9 @@ def test_the_costliest_operators_buy_the_budget_back(data: Data) -> None:
 @pytest.mark.parametrize(
     ("target", "left"), [("android", ["features.0.0"]), ("jetson", ["features.0.0"]), ("coral", [])]
 )
-def test_a_unit_for_integers_alone_has_no_float_operators(target: str, left: list[str], data: Data) -> None:
+def test_slow_operators_go_back_to_float_but_on_a_unit_for_integers_alone(
+    target: str, left: list[str], data: Data
+) -> None:
     model = model_of(Residual)
     told = context(model, data, target=load_target(target), timing=Stopwatch(["features.0.0"]))
     found = Quantize(QuantizeOptions(kind="quantize", method="ptq")).apply(model, told)
