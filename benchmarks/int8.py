@@ -37,7 +37,7 @@ from edgekit.parity import Array, sqnr_db
 PROTOCOL = Protocol(blocks=7, min_seconds=0.5, max_seconds=2.0)
 PAIRS = 16
 """Of processes, one of ours and one of the fastest other file."""
-Kind = Literal["file", "accuracy", "latency", "pairs"]
+Kind = Literal["file", "accuracy", "latency", "pairs", "shipped"]
 
 
 def candidates(subject: Subject, runtime: str) -> list[Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,10 +59,34 @@ def against_fastest(cell: Mapping[str, Row], paired: list[Row]) -> tuple[str, st
     measured = rows_of(paired)
     if not measured:
         return "", "fails" if paired else "undecided"
-    ratios = np.asarray(measured[-1]["ratios"])
+    return judged(measured[-1]["ratios"])
+
+
+def judged(paired: Sequence[float]) -> tuple[str, str]:
+    """The median of ratios with its interval, and what that amounts to."""
+    ratios = np.asarray(paired)
     low, high = interval([ratios], np.median)
     word = "faster" if high < 1 else "within" if high <= NEAR else "slower" if low > NEAR else "undecided"
     return f"{np.median(ratios):.3f} [{low:.3f}, {high:.3f}]", word
+
+
+def shipped(rows: list[Row]) -> list[str]:
+    """What `compress` makes of the same networks, against the fastest of the others' files in the same runtime."""
+    said = (
+        "What `edgekit compress --recipe latency-only` ships of the same networks, by turns with the fastest other "
+        "file above: median over pairs of processes with 95 %."
+    )
+    lines, verdicts = ["### As it ships", "", said], []
+    lines += header("network", "runtime", "ships", "shipped / fastest", "")
+    for row in (row for row in rows if row["kind"] == "shipped"):
+        ratio, word = ("", "fails") if "failed" in row else judged(row["ratios"])
+        verdicts.append(word)
+        left = f", {row['in_float']} of {row['weighted']} operators in float" if row["in_float"] else ""
+        ships = f"{row['precision']}{left}"
+        lines.append(
+            f"| {row['family']} | {RUNTIMES[row['runtime']]} | {ships} | {ratio} | {word} ({row['rival']}) |"
+        )
+    return [*lines, "", latency_verdict(verdicts)]
 
 
 def latency_verdict(verdicts: list[str]) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import typer
-from int8_costs import latencies, sizes, times
+from int8_costs import latencies, shipped, sizes, times
 from int8_rows import FLOAT, OURS, RUNTIMES, Row, Samples, header, interval, rows_of, values_of
 from marks import write_between
 
@@ -114,15 +115,25 @@ def failures(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-Part = Literal["accuracy", "latency", "size", "time", "failures"]
+class Part(StrEnum):
+    """Each has marks of its own in the page: results that tell of one alone leave the others as they are."""
+
+    ACCURACY = "accuracy"
+    LATENCY = "latency"
+    SHIPPED = "shipped"
+    SIZE = "size"
+    TIME = "time"
+    FAILURES = "failures"
+
+
 PARTS: dict[Part, Callable[[list[Row]], list[str]]] = {
-    "accuracy": accuracies,
-    "latency": latencies,
-    "size": sizes,
-    "time": times,
-    "failures": failures,
+    Part.ACCURACY: accuracies,
+    Part.LATENCY: latencies,
+    Part.SHIPPED: shipped,
+    Part.SIZE: sizes,
+    Part.TIME: times,
+    Part.FAILURES: failures,
 }
-"""Each has marks of its own in the page: results that tell of one alone leave the others as they are."""
 
 
 def main(
@@ -134,7 +145,7 @@ def main(
 ) -> None:
     """Write the tables between their marks in the page, and print them."""
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    for name, text in {name: "\n".join(PARTS[name](rows)) for name in part or PARTS}.items():
+    for name, text in {name: "\n".join(PARTS[name](rows)) for name in part or Part}.items():
         print(f"{text}\n")
         if write:
             write_between(page, f"int8-{name}", text)

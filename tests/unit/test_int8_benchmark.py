@@ -119,6 +119,18 @@ def test_a_part_is_written_and_the_others_stay(benchmark: Any, tmp_path: Path) -
     )
     wrong = row("NNCF", [1]) | {"failed": "SIGSEGV killed openvino"}
     results.write_text(json.dumps(wrong, default=float) + "\n")
-    benchmark("int8_table").main(results, page, ["failures"], write=True)
+    table = benchmark("int8_table")
+    table.main(results, page, [table.Part.FAILURES], write=True)
     assert "as before" in page.read_text()
     assert "NNCF, in OpenVINO: SIGSEGV killed openvino" in page.read_text()
+
+
+def test_what_ships_is_told_with_its_operators_in_float(benchmark: Any) -> None:
+    where = {"kind": "shipped", "family": "net", "runtime": "onnxruntime", "rival": "NNCF", "weighted": 54}
+    mixed = where | {"precision": "int8", "in_float": 22, "ratios": [0.75] * 16}
+    plain = where | {"precision": "float bf16", "in_float": 0, "ratios": [1.01] * 16}
+    failed = where | {"precision": "int8", "in_float": 0, "failed": "SIGSEGV"}
+    lines = [line for line in benchmark("int8_costs").shipped([mixed, plain, failed]) if "| net |" in line]
+    assert "| int8, 22 of 54 operators in float | 0.750 [0.750, 0.750] | faster (NNCF) |" in lines[0]
+    assert "| float bf16 | 1.010 [1.010, 1.010] | within (NNCF) |" in lines[1]
+    assert lines[2].endswith("| fails (NNCF) |")
