@@ -41,6 +41,7 @@ bench-prune: .tools/libraries  ## Every network of timm, torchvision and the zoo
 # What has run is not run again; latency wants a quiet machine.
 bench-int8: .tools/nncf  ## INT8 beside NNCF, ONNX Runtime's and AI Edge's quantizers, then its tables; hours.
 	$(BIN)/python benchmarks/int8.py
+	$(BIN)/python benchmarks/int8_shipped.py
 	$(BIN)/python benchmarks/int8_table.py
 
 # tflite-support pins an old protobuf, and the Kotlin compiler needs Java and npm: neither belongs into .venv.
