@@ -117,13 +117,16 @@ def pairs(subject: Subject, runtime: str, threads: int, measured: list[Row]) -> 
         return
     sides = {candidate.name: candidate for candidate in candidates(subject, runtime)}
     row: Row = {"quantizer": OURS, "rival": rival, "runtime": runtime, "threads": threads}
-    endless = measured_pairs(sides[rival], sides[OURS], open_device(HERE), threads=threads)
+    yield row | by_turns(sides[rival], sides[OURS], threads)
+
+
+def by_turns(rival: Candidate, ours: Candidate, threads: int) -> Row:
+    """How many times the rival's latency ours has, pair by pair, or why that is not known."""
+    endless = measured_pairs(rival, ours, open_device(HERE), threads=threads)
     try:
-        ratios = [math.exp(pair.log_ratio("p50")) for pair in islice(endless, PAIRS)]
+        return {"ratios": [math.exp(pair.log_ratio("p50")) for pair in islice(endless, PAIRS)]}
     except MeasurementError as error:
-        yield row | {"failed": error.what}
-        return
-    yield row | {"ratios": ratios}
+        return {"failed": error.what}
 
 
 class Results:

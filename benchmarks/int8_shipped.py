@@ -10,25 +10,20 @@ latency` has left, and a quiet machine.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from int8 import PAIRS, Results, candidates
+from int8 import Results, by_turns, candidates
 from int8_files import CHECKPOINT, FAMILIES, LARGE, SAMPLES, Subject
 from int8_rows import Row, fastest_rival, rows_of
 from prune_criteria import SEEDS
 
 from edgekit.artifact import load_artifact
 from edgekit.bench import Candidate
-from edgekit.devices import HERE, open_device
-from edgekit.errors import MeasurementError
-from edgekit.gate.pairs import measured_pairs
 from edgekit.report import REPORT
 
 TARGETS = {"openvino": "intel-cpu", "onnxruntime": "host"}
@@ -63,11 +58,7 @@ def shipped(subject: Subject, runtime: str, rival: str) -> Row:
     }
     sides = {candidate.name: candidate for candidate in candidates(subject, runtime)}
     ours = Candidate("shipped", artifact, runtime, options)
-    endless = measured_pairs(sides[rival], ours, open_device(HERE), threads=1)
-    try:
-        return row | {"ratios": [math.exp(pair.log_ratio("p50")) for pair in islice(endless, PAIRS)]}
-    except MeasurementError as error:
-        return row | {"failed": error.what}
+    return row | by_turns(sides[rival], ours, threads=1)
 
 
 def main(

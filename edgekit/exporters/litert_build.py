@@ -70,7 +70,7 @@ def _integers(model: Model, quantization: Quantization, target: Target) -> tuple
     nodes = _matched(graph, content, model.input_shape)
     content = rename(content, graph, nodes, recorded)
     before = read_graph(content)
-    floats = float_outputs(content, graph, quantization)
+    floats = float_outputs(before, graph, quantization)
     scales = resolve_scales(before, nodes, recorded, floats)
     integers = quantize(content, scales.of, floats, float_border=not target.integer_only)
     quantized = clamps_by_grid(settle_weights(integers, content, layers), target)

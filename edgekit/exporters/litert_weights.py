@@ -46,12 +46,11 @@ def integer_weights(rounded: fx.GraphModule, quantization: Quantization) -> list
     return layers
 
 
-def float_outputs(content: bytes, rounded: fx.GraphModule, quantization: Quantization) -> frozenset[int]:
+def float_outputs(graph: Graph, rounded: fx.GraphModule, quantization: Quantization) -> frozenset[int]:
     """The tensors of a float file that are computed by the weighted operators which stay float in the network.
 
     They are known by their weights. Raises `InputError` that names a layer whose weights another has too, or none.
     """
-    graph = read_graph(content)
     weighted = [operator for operator in graph.operators if operator.kind in WEIGHTED]
     axes = place(rounded, quantization.rules).channel_axes
     uses = Counter(str(operand(node, 1).target) for node in axes if node.name in quantization.float_operators)

@@ -152,8 +152,11 @@ class _Work:
     def quantized(self, target: Target) -> Model:
         """By the target's rules: as it is, or calibrated."""
         decided = self.network.quantization
-        fits = decided is not None and decided.rules == target.int8
-        if decided is not None and fits and not (target.integer_only and decided.float_operators):
+        if (
+            decided is not None
+            and decided.rules == target.int8
+            and (can_mix(target) or not decided.float_operators)
+        ):
             return self.network
         split = self.data.calibration
         batches = calibration_batches(split, min(CALIBRATION_SAMPLES, len(split)))

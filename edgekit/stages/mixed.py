@@ -15,6 +15,7 @@ import numpy as np
 from edgekit.measurement import SLOWER
 from edgekit.model import Event, Model
 from edgekit.quantizer.mixed import float_layers, integer_layers, sensitivity, with_floats
+from edgekit.quantizer.reference import decision_of
 
 if TYPE_CHECKING:
     from edgekit.stages import Context, Timing
@@ -42,7 +43,7 @@ def fastest(int8: Model, plain: Model, context: Context, timing: Timing) -> Mode
     if not candidates:
         return int8
     whole, best_float, *times = timing.medians([int8, plain, *candidates])
-    floats = [[name for name in layers if name not in integer_layers(each)] for each in candidates]
+    floats = [[name for name in layers if name in decision_of(each).float_operators] for each in candidates]
     told = {
         "p50, INT8 throughout": _ms(whole),
         "p50, float": _ms(best_float),
@@ -97,12 +98,9 @@ def _ratios(
 
 def _candidates(int8: Model, layers: Mapping[str, str], ratios: Mapping[str, float]) -> list[Model]:
     """Each network once: with a layer that is used twice, several choices may amount to the same."""
-    made = [with_floats(int8, choice) for choice in _choices(list(layers), ratios)]
-    return [
-        one
-        for place, one in enumerate(made)
-        if integer_layers(one) and all(one.quantization != other.quantization for other in made[:place])
-    ]
+    made = (with_floats(int8, choice) for choice in _choices(list(layers), ratios))
+    unlike = {decision_of(one).float_operators: one for one in made}
+    return [one for floats, one in unlike.items() if not layers.keys() <= {*floats}]
 
 
 def _choices(order: Sequence[str], ratios: Mapping[str, float]) -> Iterator[tuple[str, ...]]:
